@@ -1,0 +1,7 @@
+"""``python -m eportal_core`` is ``kc.eportal``."""
+
+import sys
+
+from eportal_core.cli import main
+
+sys.exit(main())

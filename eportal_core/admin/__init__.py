@@ -1,0 +1,1 @@
+"""What administrators talk to: the HTTP API and the pages below ``/admin``."""

@@ -1,0 +1,40 @@
+"""The admin process: routes of plugins, jobs. Composition, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp
+
+from eportal_core.admin.index import index_routes
+from eportal_core.jobs import JobRunner
+from eportal_core.portal import Portal
+from eportal_core.web.compose import compose
+from eportal_core.web.errors import HANDLERS
+from eportal_core.web.health import health_routes
+
+
+def admin_app(portal: Portal) -> ASGIApp:
+    """The ASGI application of the admin process.
+
+    Raises:
+        PluginError: plugins bring the same route.
+    """
+    jobs = JobRunner(portal)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        portal.hook.eportal_startup(portal=portal)
+        jobs.start()
+        yield
+        await run_in_threadpool(jobs.stop)
+
+    own = [*health_routes(lambda: ""), *index_routes(portal)]
+    return Starlette(
+        routes=compose(portal, "eportal_routes", own),
+        lifespan=lifespan,
+        exception_handlers=HANDLERS,
+    )

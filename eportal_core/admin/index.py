@@ -1,0 +1,45 @@
+"""The index page: how many servers there are, and how many were heard of lately.
+
+Anybody may see these numbers, as documented (AUTH_RESTRICTED_INDEX will close it to users).
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from eportal_core import db
+from eportal_core.portal import Portal
+from eportal_core.queries import fleet_totals
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>ePortal</title>
+<style>
+:root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }}
+body {{ max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}
+th {{ text-align: left; font-weight: normal; padding-right: 2rem; }}
+td {{ text-align: right; font-variant-numeric: tabular-nums; }}
+</style>
+<h1>ePortal</h1>
+<table>
+<tr><th>Total number of servers<td>{total}
+<tr><th>Servers that checked in for the past 48 hours<td>{active}
+</table>
+<p>This portal is run with the command <code>kc.eportal</code>.
+"""
+
+
+def index_routes(portal: Portal) -> list[Route]:
+    def index(request: Request) -> Response:
+        with db.connection():
+            totals = fleet_totals()
+        return HTMLResponse(_PAGE.format(total=totals.total, active=totals.active))
+
+    def root(request: Request) -> Response:
+        return RedirectResponse("/admin/")
+
+    return [Route("/admin", root), Route("/admin/", index)]

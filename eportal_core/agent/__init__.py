@@ -1,0 +1,1 @@
+"""What agents talk to: registration, check-in, patch files."""

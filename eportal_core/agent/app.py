@@ -1,0 +1,65 @@
+"""The agent process: check-ins, registration, patch files. Composition, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from eportal_core.agent.checkin import CheckinApp
+from eportal_core.agent.forward import ForwardAdmin
+from eportal_core.agent.memory import Follower, Memory
+from eportal_core.agent.registration import registration_routes
+from eportal_core.agent.writer import Writer
+from eportal_core.portal import Portal
+from eportal_core.web.compose import compose
+from eportal_core.web.errors import HANDLERS
+from eportal_core.web.health import health_routes
+
+#: Largest body of an agent's request, and of one for the admin side, bytes.
+BODY_MAX_BYTES = 64 * 1024
+ADMIN_BODY_MAX_BYTES = 64 * 1024 * 1024
+
+
+def agent_app(portal: Portal) -> ASGIApp:
+    """The ASGI application of the agent process.
+
+    Raises:
+        PluginError: plugins bring the same route.
+    """
+    memory = Memory(portal)
+    writer = Writer(portal)
+    follower = Follower(memory)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        portal.hook.eportal_startup(portal=portal)
+        await run_in_threadpool(memory.load)
+        writer.start()
+        follower.start()
+        yield
+        follower.stop()
+        writer.stop()
+
+    own = [*health_routes(lambda: writer.problem), *registration_routes(portal, writer.put)]
+    admin = ForwardAdmin(f"http://127.0.0.1:{portal.config['ADMIN_PORT']}")
+    app = Starlette(
+        routes=[
+            *compose(portal, "eportal_agent_routes", own),
+            Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
+        ],
+        lifespan=lifespan,
+        exception_handlers=HANDLERS,
+        middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES)],
+    )
+    app.state.memory = memory
+    for product in portal.products.values():
+        if product.checkin:
+            return CheckinApp(memory, writer.put, product.name, app)
+    return app

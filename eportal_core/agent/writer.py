@@ -1,0 +1,182 @@
+"""Stores check-ins: a thread that writes what the event loop queued, twice a second.
+
+One transaction a round, whatever the rate. A row of ``checkin`` is written for every server that
+asked; ``facts`` only when they changed. On ``kill -9`` the last half second of check-ins is lost,
+and the next check-in repairs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from eportal_core import db
+from eportal_core.agent import facts
+from eportal_core.agent.facts import Reported
+from eportal_core.agent.identities import Seen, note_identities
+from eportal_core.errors import DatabaseError, InvalidValue
+from eportal_core.models import Actor, acting
+from eportal_core.operations import names, servers
+from eportal_core.portal import Portal
+
+log = logging.getLogger("eportal.checkins")
+
+_CHECKIN = "UPDATE checkin SET time = ?, uptime = COALESCE(?, uptime), digest = ? WHERE server = ?"
+_FACTS = """
+UPDATE facts SET hostname = COALESCE(?, hostname), ip = ?, kernel_id = ?,
+ updated = CASE WHEN COALESCE(?, patch_level, -1) = COALESCE(patch_level, -1)
+  THEN updated ELSE ? END,
+ patch_level = COALESCE(?, patch_level), patch_type = COALESCE(?, patch_type),
+ euname = COALESCE(?, euname), release = COALESCE(?, release), version = COALESCE(?, version),
+ machine = COALESCE(?, machine), processor = COALESCE(?, processor), virt = COALESCE(?, virt),
+ kcare_version = COALESCE(?, kcare_version), distro = COALESCE(?, distro),
+ distro_version = COALESCE(?, distro_version)
+WHERE server = ?
+"""
+
+
+class Raw(NamedTuple):
+    """A check-in as it came: ``time`` in seconds since 1970, ``body`` for facts sent as JSON."""
+
+    server: bytes
+    time: float
+    ip: str
+    kernel_id: str
+    query: bytes
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A check-in that was read."""
+
+    server: str
+    time: int
+    ip: str
+    kernel_id: str
+    reported: Reported
+    digest: bytes
+
+
+class Writer(threading.Thread):
+    """The queue and the thread that empties it."""
+
+    def __init__(self, portal: Portal) -> None:
+        super().__init__(name="writer", daemon=True)
+        self._portal = portal
+        self._period: float = portal.config["CHECKIN_FLUSH_PERIOD"]
+        self._limit: int = portal.config["CHECKIN_QUEUE_LIMIT"]
+        self._queue: deque[Raw] = deque(maxlen=self._limit)
+        self._stopping = threading.Event()
+        self.put = self._queue.append
+        #: The last error while writing, empty when the last round went well.
+        self.problem = ""
+
+    @property
+    def depth(self) -> int:
+        """Check-ins that wait."""
+        return len(self._queue)
+
+    def run(self) -> None:
+        waiting: dict[bytes, Raw] = {}
+        last = False
+        # The connection is this thread's own, so that no registration inherits its durability.
+        with db.connection():
+            db.relax_durability()
+            while not last:
+                last = self._stopping.wait(self._period)
+                self._drain(waiting)
+                try:
+                    with db.errors():
+                        self._write(waiting)
+                    waiting.clear()
+                    self.problem = ""
+                except DatabaseError as error:
+                    self.problem = str(error)
+                    log.error("%s %d check-ins wait to be stored.", error, len(waiting))
+
+    def stop(self) -> None:
+        """Write what waits, then end."""
+        self._stopping.set()
+        self.join()
+
+    def _drain(self, waiting: dict[bytes, Raw]) -> None:
+        """Of several check-ins of a server, the last one counts."""
+        queue = self._queue
+        for _ in range(len(queue)):
+            raw = queue.popleft()
+            if len(waiting) < self._limit or raw.server in waiting:
+                waiting[raw.server] = raw
+
+    def _write(self, waiting: dict[bytes, Raw]) -> None:
+        if not waiting:
+            return
+        reports = sorted(map(_read, waiting.values()), key=lambda report: report.server)
+        with db.database.atomic(), acting(Actor("agent")):
+            known = dict(
+                db.fetch_many(
+                    "SELECT server, digest FROM checkin WHERE server IN (?)",
+                    [report.server for report in reports],
+                )
+            )
+            present = [report for report in reports if report.server in known]
+            changed = [r for r in present if known[r.server] != r.digest]
+            if changed:
+                self._store_facts(changed)
+            db.execute_many(
+                _CHECKIN, [(r.time, r.reported.uptime, r.digest, r.server) for r in present]
+            )
+
+    def _store_facts(self, changed: list[Report]) -> None:
+        note_identities(
+            Seen(r.server, r.reported.hostname, r.kernel_id, r.time)
+            for r in changed
+            if r.reported.hostname
+        )
+        db.execute_many(_FACTS, list(map(_facts_row, changed)))
+        for report in changed:
+            if report.reported.tags is not None:
+                servers.set_tags(self._portal, report.server, report.reported.tags)
+
+
+def _read(raw: Raw) -> Report:
+    reported = facts.read_json(raw.body) if raw.body else facts.read(raw.query)
+    if reported.hostname is not None:
+        try:
+            names.check_hostname(reported.hostname)
+        except InvalidValue:
+            reported.hostname = None
+    return Report(
+        raw.server.decode(),
+        int(raw.time * 1_000_000),
+        raw.ip,
+        raw.kernel_id,
+        reported,
+        facts.digest(reported, raw.ip, raw.kernel_id),
+    )
+
+
+def _facts_row(report: Report) -> tuple[object, ...]:
+    reported = report.reported
+    return (
+        reported.hostname,
+        report.ip,
+        report.kernel_id,
+        reported.patch_level,
+        report.time,
+        reported.patch_level,
+        reported.patch_type,
+        reported.euname,
+        reported.release,
+        reported.version,
+        reported.machine,
+        reported.processor,
+        reported.virt,
+        reported.kcare_version,
+        reported.distro,
+        reported.distro_version,
+        report.server,
+    )

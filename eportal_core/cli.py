@@ -1,0 +1,87 @@
+"""``kc.eportal``: put the commands together, dispatch, print expected errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from eportal_core.commands.clean_releases import clean_releases
+from eportal_core.commands.config import config_command
+from eportal_core.commands.doctor import doctor_command
+from eportal_core.commands.feed import feed_command
+from eportal_core.commands.key import key_command
+from eportal_core.commands.migrate import migrate_command, migratedb_command
+from eportal_core.commands.plugins import plugins_command
+from eportal_core.commands.root import add_action, root_command
+from eportal_core.commands.serve import serve_command
+from eportal_core.commands.server import list_servers, server_command
+from eportal_core.commands.session import Session, pass_portal
+from eportal_core.commands.usage import show_error
+from eportal_core.errors import PortalError
+from eportal_core.plugins import Plugins, load
+
+PROGRAM = "kc.eportal"
+LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+#: Libraries that tell at INFO what they do all day.
+TALKATIVE = ("apscheduler", "peewee.migrations", "uvicorn.error")
+
+
+def build(plugins: Plugins) -> click.Group:
+    """The whole command line.
+
+    Raises:
+        PluginError: plugins claim the same command, option or product.
+    """
+    cli = root_command()
+    for command in (
+        serve_command,
+        feed_command,
+        key_command(list(plugins.products().values())),
+        server_command,
+        config_command,
+        plugins_command,
+        doctor_command,
+        migrate_command,
+        migratedb_command,
+    ):
+        cli.add_command(command)
+    add_action(cli, "--list-servers", pass_portal(list_servers), None, "count servers by key")
+    add_action(
+        cli,
+        "--clean-releases",
+        pass_portal(clean_releases),
+        None,
+        "remove patchsets that no feed needs; with DRY_RUN=1, only tell which",
+    )
+    for _ in plugins.each("eportal_commands", cli=cli):
+        pass
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO, stream=sys.stdout)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A reader that had enough ends us quietly, as it ends any other program.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        plugins = load()
+        session = Session(plugins, os.environ)
+        cli = build(plugins)
+        cli.main(
+            arguments,
+            prog_name=PROGRAM,
+            obj=session,
+            standalone_mode=False,
+        )
+    except (click.ClickException, PortalError) as error:
+        return show_error(error, PROGRAM)
+    except click.Abort:
+        return 130
+    return 0

@@ -1,0 +1,1 @@
+"""The core's subcommands of ``kc.eportal``, one module each, and what commands share."""

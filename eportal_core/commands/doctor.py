@@ -1,0 +1,79 @@
+"""``kc.eportal doctor``: is this portal well; exits with 1 when something is not."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+
+import click
+
+from eportal_core import queries
+from eportal_core.commands.listing import json_option, print_json
+from eportal_core.commands.session import pass_portal
+from eportal_core.commands.usage import Command
+from eportal_core.errors import PortalError
+from eportal_core.portal import Portal
+from eportal_core.types import Check
+
+#: Less free space than this is worth a word, bytes.
+_LITTLE_SPACE = 1 << 30
+
+
+@click.command(
+    "doctor",
+    cls=Command,
+    help="check that the portal is well; exits with 1 when it is not",
+    short_help="check that the portal is well",
+)
+@json_option
+@pass_portal
+def doctor_command(portal: Portal, as_json: bool) -> None:
+    checks = [*_own_checks(portal), *_plugin_checks(portal)]
+    if as_json:
+        print_json(
+            [{"name": c.name, "ok": c.ok, "finding": c.finding, "advice": c.advice} for c in checks]
+        )
+    else:
+        for check in checks:
+            click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name}: {check.finding}")
+            if check.advice:
+                click.echo(f"    {check.advice}")
+    if not all(check.ok for check in checks):
+        sys.exit(1)
+
+
+def _own_checks(portal: Portal) -> Iterator[Check]:
+    for plugin in portal.plugins.problems:
+        yield Check(
+            f"plugin {plugin.name}",
+            False,
+            plugin.problem,
+            f"Repair or uninstall the distribution {plugin.distribution}.",
+        )
+    for name, folder in (
+        ("data directory", portal.config.data_dir),
+        ("patches directory", portal.config.patches_dir),
+    ):
+        free = shutil.disk_usage(folder).free
+        enough = free >= _LITTLE_SPACE
+        advice = "" if enough else "Free some space: see kc.eportal --clean-releases."
+        yield Check(name, enough, f"{folder}, {free >> 20} MiB free", advice)
+    clones = [row for row in queries.servers() if row["clones"]]
+    for row in clones:
+        yield Check(
+            f"server {row['id']}",
+            False,
+            f"{' and '.join(row['clones'])} check in under one server id",
+            "Unregister and register again on all of them but one.",
+        )
+    if not clones:
+        yield Check("server ids", True, "each is used by one machine")
+
+
+def _plugin_checks(portal: Portal) -> Iterator[Check]:
+    try:
+        for _, checks in portal.plugins.each("eportal_checks", portal=portal):
+            yield from checks
+    except PortalError as error:
+        yield Check("plugins", False, str(error))

@@ -1,0 +1,64 @@
+"""Listings: a table for people, ``--json`` for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+#: The option of every command that lists something.
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="print JSON"
+)
+
+
+def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], as_json: bool) -> None:
+    """Print ``rows``; ``columns`` maps a key of the row to the table's heading."""
+    if as_json:
+        print_json(list(rows))
+        return
+    cells = [[_cell(row[key]) for key in columns] for row in rows]
+    print_table(list(columns.values()), cells)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int] = ()
+) -> None:
+    """A table as documented: ``Count | Key`` over ``----- + ---``, numbers to the right.
+
+    widths: of each column at least, in characters.
+    """
+    least = widths or [0] * len(headings)
+    sizes = [
+        max(width, len(heading), *(len(row[column]) for row in rows), 0)
+        for column, (heading, width) in enumerate(zip(headings, least, strict=True))
+    ]
+    lines = [
+        " | ".join(h.ljust(size) for h, size in zip(headings, sizes, strict=True)).rstrip(),
+        " + ".join("-" * size for size in sizes),
+        *(
+            " | ".join(
+                cell.rjust(size) if cell.isdigit() and column.isalpha() else cell.ljust(size)
+                for cell, size, column in zip(row, sizes, headings, strict=True)
+            ).rstrip()
+            for row in rows
+        ),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)

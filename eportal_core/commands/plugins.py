@@ -1,0 +1,34 @@
+"""``kc.eportal plugins``: what is installed, and what is wrong with it."""
+
+from __future__ import annotations
+
+import click
+
+from eportal_core.commands.listing import json_option, show
+from eportal_core.commands.session import Session, pass_session
+from eportal_core.commands.usage import Command
+
+_COLUMNS = {
+    "name": "Plugin",
+    "distribution": "Distribution",
+    "version": "Version",
+    "problem": "Problem",
+}
+
+
+@click.command(
+    "plugins", cls=Command, help="list installed plugins", short_help="list installed plugins"
+)
+@json_option
+@pass_session
+def plugins_command(session: Session, as_json: bool) -> None:
+    rows = [
+        {
+            "name": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "problem": plugin.problem,
+        }
+        for plugin in session.plugins.found
+    ]
+    show(rows, _COLUMNS, as_json)

@@ -1,0 +1,74 @@
+"""``kc.eportal server``: list servers, remove them, clean inactive ones."""
+
+from __future__ import annotations
+
+import click
+
+from eportal_core import queries
+from eportal_core.commands.listing import json_option, print_table, show
+from eportal_core.commands.session import pass_portal
+from eportal_core.commands.usage import Group
+from eportal_core.operations import servers
+from eportal_core.portal import Portal
+
+_COLUMNS = {
+    "id": "Id",
+    "hostname": "Hostname",
+    "ip": "IP",
+    "key": "Key",
+    "feed": "Feed",
+    "checkin": "Check-in",
+    "patchset": "Patchset",
+    "patch_level": "Level",
+    "tags": "Tags",
+    "clones": "Clones",
+}
+#: As documented: keys are shown in a column this wide.
+_KEY_WIDTH = 32
+
+
+@click.group(
+    "server",
+    cls=Group,
+    invoke_without_command=True,
+    help="list registered servers by default",
+    short_help="manage servers",
+)
+@json_option
+@click.pass_context
+def server_command(context: click.Context, as_json: bool) -> None:
+    if context.invoked_subcommand is None:
+        context.invoke(list_command, as_json=as_json)
+
+
+@server_command.command("list", short_help="list registered servers")
+@json_option
+@pass_portal
+def list_command(portal: Portal, as_json: bool) -> None:
+    """list registered servers; Clones names machines that share a server id"""
+    show(queries.servers(), _COLUMNS, as_json)
+
+
+@server_command.command("clean", short_help="remove servers that are gone")
+@click.option("--inactive", is_flag=True, help="remove servers inactive for more than 30 days")
+@pass_portal
+def clean_command(portal: Portal, inactive: bool) -> None:
+    """remove servers that are gone"""
+    if not inactive:
+        raise click.UsageError("the following arguments are required: --inactive")
+    click.echo(f"{servers.clean_inactive(portal)} servers were deleted")
+
+
+@server_command.command("delete", short_help="remove one server")
+@click.argument("server_id", help="server id")
+@pass_portal
+def delete_command(portal: Portal, server_id: str) -> None:
+    """remove one server; its agent has to register again"""
+    servers.unregister(portal, server_id)
+    click.echo("1 servers were deleted")
+
+
+def list_servers(portal: Portal) -> None:
+    """``kc.eportal --list-servers``: how many servers each key has."""
+    rows = [(str(count), key) for count, key in queries.servers_by_key()]
+    print_table(("Count", "Key"), rows, (5, _KEY_WIDTH))

@@ -1,0 +1,87 @@
+"""The errors a user may meet: each is one sentence, an exit code and an HTTP status.
+
+Code raises these for everything that bad input or a bad moment can cause; the command line prints
+the sentence and exits with ``exit_code``, HTTP answers ``status`` with ``{"error": code}``.
+"""
+
+from __future__ import annotations
+
+
+class PortalError(Exception):
+    """Root of the tree; the message is one sentence for whoever asked."""
+
+    code = "failed"
+    exit_code = 1
+    status = 400
+
+
+class InvalidValue(PortalError):
+    """A name, number or combination that the request may not carry."""
+
+    code = "invalid-value"
+    exit_code = 2
+
+
+class NotFound(PortalError):
+    """What the request names does not exist."""
+
+    code = "not-found"
+    status = 404
+
+
+class Conflict(PortalError):
+    """What the request would create exists already, or may not be changed."""
+
+    code = "conflict"
+    status = 409
+
+
+class ConfigError(PortalError):
+    """The configuration cannot be used; the sentence names the file and the line."""
+
+    code = "configuration"
+    exit_code = 2
+    status = 500
+
+
+class PluginError(PortalError):
+    """A plugin cannot be used; the sentence names the plugin, or both of them."""
+
+    code = "plugin"
+    exit_code = 2
+    status = 500
+
+
+class ArchiveError(PortalError):
+    """A patchset archive is refused; nothing of it was kept."""
+
+    code = "bad-archive"
+    status = 422
+
+
+class StorageError(PortalError):
+    """The disk refused: full, read-only, not ours."""
+
+    code = "storage"
+    status = 507
+
+
+class DatabaseError(PortalError):
+    """The database cannot be used as it is: missing migrations, not reachable, locked."""
+
+    code = "database"
+    status = 503
+
+
+class RegistrationRefused(PortalError):
+    """A server may not register; ``number`` is the code that the agent understands.
+
+    Source of the numbers: the registration answers of the agent protocol, docs/agents.md.
+    """
+
+    status = 400
+
+    def __init__(self, code: str, number: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.number = number

@@ -1,0 +1,125 @@
+"""Every hook a plugin may implement: a signature, and a docstring that is the contract.
+
+*Asks every plugin*: all answers are collected. *Stops at the first answer*: the first value that
+is not None is taken, None means "not mine" and an exception means "mine, and no".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eportal_core.markers import hookspec
+
+if TYPE_CHECKING:
+    import click
+    from starlette.routing import BaseRoute
+
+    from eportal_core.config import Setting
+    from eportal_core.portal import Portal
+    from eportal_core.types import Check, Event, Job, Product, Release
+
+
+@hookspec
+def eportal_settings() -> Sequence[Setting]:
+    """Settings of the plugin; they are read from the same places as the core's.
+
+    Asks every plugin, before anything is configured.
+    """
+
+
+@hookspec
+def eportal_products() -> Sequence[Product]:
+    """Products that the plugin brings. Name, command and API name must be free.
+
+    Asks every plugin, before anything is configured: the command line is built from it.
+    """
+
+
+@hookspec
+def eportal_migrations() -> Path:
+    """Folder of the plugin's migrations, scripts ``0001_name.py`` as playhouse.migrations has them.
+
+    Asks every plugin, when a portal is opened.
+    """
+
+
+@hookspec
+def eportal_commands(cli: click.Group) -> None:
+    """Add subcommands to ``kc.eportal``; a name that is taken stops the start.
+
+    Asks every plugin, before anything is configured.
+    """
+
+
+@hookspec
+def eportal_startup(portal: Portal) -> None:
+    """The portal is about to serve, in this process; the database is open and migrated.
+
+    Asks every plugin. An exception stops the start.
+    """
+
+
+@hookspec
+def eportal_routes(portal: Portal) -> Sequence[BaseRoute]:
+    """Routes of the admin side, each below ``/admin``.
+
+    Asks every plugin, once at start. A path and method that is taken stops the start.
+    """
+
+
+@hookspec
+def eportal_agent_routes(portal: Portal) -> Sequence[BaseRoute]:
+    """Routes that agents use, in the agent process: keep them fast and their memory small.
+
+    Asks every plugin, once at start. A path and method that is taken stops the start.
+    """
+
+
+@hookspec
+def eportal_jobs(portal: Portal) -> Sequence[Job]:
+    """Periodic work; it runs in the admin process, once per data directory.
+
+    Asks every plugin, once at start. A name that is taken stops the start.
+    """
+
+
+@hookspec
+def eportal_checks(portal: Portal) -> Sequence[Check]:
+    """Findings for ``kc.eportal doctor``.
+
+    Asks every plugin each time doctor runs. An exception becomes a finding.
+    """
+
+
+@hookspec(firstresult=True)
+def eportal_deploy(portal: Portal, product: str, archive: Path) -> Release | None:
+    """Check ``archive`` and put its content where the product keeps it; show it to nobody.
+
+    Stops at the first answer; a plugin answers for its own products and returns None for others.
+    Called under the storage lock; the caller makes the release visible in one transaction. What
+    was published without becoming visible is swept away (``Storage.journal``).
+
+    Raises:
+        ArchiveError: the archive is refused.
+        StorageError: the disk refused.
+    """
+
+
+@hookspec(firstresult=True)
+def eportal_unroll(portal: Portal, product: str, patchset: str, delete: bool) -> bool | None:
+    """``patchset`` leaves every feed; with ``delete``, prepare to remove what deploy published.
+
+    Stops at the first answer; a plugin answers True for its own products, None for others. Called
+    under the storage lock, before the transaction: what must go is named in ``Storage.journal``,
+    and is removed after the transaction. An exception keeps everything as it was.
+    """
+
+
+@hookspec
+def eportal_event(portal: Portal, event: Event) -> None:
+    """Something was done and committed; it cannot be undone from here.
+
+    Asks every plugin. An exception is logged and changes nothing.
+    """

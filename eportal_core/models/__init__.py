@@ -1,0 +1,38 @@
+"""The tables. Times are UTC; every recorded table has a natural or random text key."""
+
+from eportal_core.models.base import now, shown
+from eportal_core.models.change import Actor, Change, acting, record, set_node
+from eportal_core.models.feeds import CHANNELS, MAIN, Feed, Key
+from eportal_core.models.patchsets import (
+    DISABLED,
+    ENABLED,
+    UNDEPLOYED,
+    FeedPatchset,
+    Level,
+    Patchset,
+)
+from eportal_core.models.servers import Checkin, Facts, Identity, Server
+
+__all__ = [
+    "CHANNELS",
+    "DISABLED",
+    "ENABLED",
+    "MAIN",
+    "UNDEPLOYED",
+    "Actor",
+    "Change",
+    "Checkin",
+    "Facts",
+    "Feed",
+    "FeedPatchset",
+    "Identity",
+    "Key",
+    "Level",
+    "Patchset",
+    "Server",
+    "acting",
+    "now",
+    "record",
+    "set_node",
+    "shown",
+]

@@ -1,0 +1,73 @@
+"""Patchsets, the levels they bring, and their state in each feed."""
+
+from __future__ import annotations
+
+import peewee
+
+from eportal_core.models.base import MomentField, NamesField, Table, now
+from eportal_core.models.change import RecordedTable
+from eportal_core.models.feeds import Feed
+
+ENABLED = "enabled"
+DISABLED = "disabled"
+UNDEPLOYED = "undeployed"
+
+
+class Patchset(RecordedTable):
+    """A named release of patches of one product; ``id`` is ``<product>/<name>``.
+
+    position: sorts the patchsets of a product, oldest first. released: as the archive says.
+    appeared: when it came here. archive: its file in ``arch/``. size: bytes of its content.
+    """
+
+    id = peewee.TextField(primary_key=True)
+    product = peewee.TextField()
+    name = peewee.TextField()
+    position = peewee.TextField()
+    released = peewee.TextField(default="")
+    appeared = MomentField(default=now)
+    channels = NamesField()
+    distros = NamesField()
+    changelog = peewee.TextField(default="")
+    archive = peewee.TextField()
+    sha256 = peewee.TextField()
+    size = peewee.BigIntegerField()
+
+    class Meta:
+        indexes = ((("product", "position"), False),)
+
+
+class Level(Table):
+    """What a patchset brings for a target; immutable. ``digest``: see ``manifest.Target.digest``.
+
+    Not in the change log: a patchset's row stands for its levels.
+    """
+
+    patchset_id: str
+    patchset = peewee.ForeignKeyField(
+        Patchset, column_name="patchset", on_delete="CASCADE", index=False
+    )
+    target = peewee.TextField()
+    level = peewee.BigIntegerField()
+    digest = peewee.TextField()
+    distro = peewee.TextField(default="")
+    uname = peewee.TextField(default="")
+
+    class Meta:
+        primary_key = peewee.CompositeKey("patchset", "target")
+        indexes = ((("target", "level"), False),)
+        without_rowid = True
+
+
+class FeedPatchset(RecordedTable):
+    """A patchset's state in a feed, enabled or disabled; no row means undeployed."""
+
+    feed_id: str
+    patchset_id: str
+    feed = peewee.ForeignKeyField(Feed, column_name="feed", on_delete="CASCADE", index=False)
+    patchset = peewee.ForeignKeyField(Patchset, column_name="patchset", on_delete="CASCADE")
+    state = peewee.TextField()
+    since = MomentField(default=now)
+
+    class Meta:
+        primary_key = peewee.CompositeKey("feed", "patchset")

@@ -1,0 +1,63 @@
+"""What feeds, keys and hosts may be called."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+
+from eportal_core.errors import InvalidValue
+
+_ALPHABET = string.ascii_letters + string.digits
+_FEED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
+#: Source: RFC 1123 hosts and RFC 1035 lengths; underscores are seen in the wild.
+_HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})")
+TAGS_MAX_LENGTH = 1000
+
+
+def random_id() -> str:
+    """16 random letters and digits, as server ids and generated keys are."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(16))
+
+
+def check_feed(name: str) -> str:
+    if not _FEED.fullmatch(name):
+        raise InvalidValue(
+            f"{_quoted(name)} is no feed name: up to 64 letters, digits, dots, dashes and "
+            f"underscores, beginning with a letter or digit."
+        )
+    return name
+
+
+def check_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise InvalidValue(
+            f"{_quoted(key)} is no key: up to 128 letters, digits and any of . _ @ : + -, "
+            f"beginning with a letter or digit."
+        )
+    return key
+
+
+def check_hostname(hostname: str) -> str:
+    if not _HOSTNAME.fullmatch(hostname):
+        raise InvalidValue(f"{_quoted(hostname)} is no host name.")
+    return hostname
+
+
+def check_text(text: str, what: str, length: int) -> str:
+    """``text``, if it is printable and at most ``length`` characters."""
+    if len(text) > length or not text.isprintable():
+        raise InvalidValue(f"The {what} may have {length} printable characters at most.")
+    return text
+
+
+def check_tags(tags: str) -> str | None:
+    """Tags in their normal form, ``env:prod;ubuntu``; None for none."""
+    check_text(tags, "tags", TAGS_MAX_LENGTH)
+    parts = dict.fromkeys(part.strip() for part in tags.split(";"))
+    return ";".join(part for part in parts if part) or None
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

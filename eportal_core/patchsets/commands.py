@@ -1,0 +1,194 @@
+"""``kc.eportal <product> ...``: the subcommands of a product made of patchset archives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eportal_core import queries
+from eportal_core.commands.listing import json_option, print_json, print_table
+from eportal_core.commands.root import add_action
+from eportal_core.commands.session import pass_portal
+from eportal_core.commands.usage import Command, Group
+from eportal_core.models import MAIN
+from eportal_core.operations import feeds, patchsets
+from eportal_core.patchsets.spec import PatchsetSpec
+from eportal_core.portal import Portal
+
+_ARCHIVE = click.Path(path_type=Path)
+
+
+def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
+    """Add the product's group, and the old options when the product has them."""
+    product = spec.product
+    group = Group(
+        product.command,
+        help=f"manage {product.title} patchsets",
+        short_help=f"manage {product.title} patchsets",
+        no_args_is_help=True,
+    )
+    for add in (_deploy, _unroll, _states, _list, _verify, _pack):
+        add(group, spec)
+    cli.add_command(group)
+    if spec.legacy_options:
+        _legacy_options(cli, spec)
+
+
+def _feed_option(verb: str) -> Callable[[Any], Any]:
+    return click.option("--feed", default=MAIN, help=verb)
+
+
+def _deploy(group: click.Group, spec: PatchsetSpec) -> None:
+    @group.command("deploy", short_help="deploy patchsets from archives")
+    @_feed_option("feed to deploy archive to")
+    @click.option("--disabled", is_flag=True, help="do not enable patchset after deploy")
+    @click.argument("archive", nargs=-1, required=True, type=_ARCHIVE, help="path to archive")
+    @pass_portal
+    def command(portal: Portal, feed: str, disabled: bool, archive: tuple[Path, ...]) -> None:
+        for path in archive:
+            patchsets.deploy(portal, spec.product, path, feed=feed, enable=not disabled)
+
+
+def _unroll(group: click.Group, spec: PatchsetSpec) -> None:
+    @group.command("unroll", short_help="take a patchset out of every feed")
+    @click.option("--delete", is_flag=True, help="delete its archive and files too")
+    @click.argument("patchset", help="patchset name")
+    @pass_portal
+    def command(portal: Portal, delete: bool, patchset: str) -> None:
+        patchsets.unroll(portal, spec.product, patchset, delete=delete)
+
+
+def _states(group: click.Group, spec: PatchsetSpec) -> None:
+    """The four ways to change a patchset's state in one feed."""
+    changes = {
+        "enable": (patchsets.enable, "enable a patchset in a feed"),
+        "enable-up-to": (
+            patchsets.enable_upto,
+            "enable a patchset and all older ones, except disabled ones",
+        ),
+        "disable": (
+            patchsets.disable,
+            "disable a patchset in a feed; enabling many skips disabled ones",
+        ),
+        "undeploy-down-to": (
+            patchsets.undeploy_downto,
+            "take a patchset and all newer ones out of a feed",
+        ),
+    }
+    for name, (change, summary) in changes.items():
+        group.add_command(_state_command(name, change, summary, spec))
+
+
+def _state_command(
+    name: str, change: Callable[..., None], summary: str, spec: PatchsetSpec
+) -> click.Command:
+    @click.command(name, cls=Command, help=summary, short_help=summary)
+    @_feed_option("feed to change")
+    @click.argument("patchset", help="patchset name")
+    @pass_portal
+    def command(portal: Portal, feed: str, patchset: str) -> None:
+        change(portal, spec.product, patchset, feed)
+
+    return command
+
+
+def _list(group: click.Group, spec: PatchsetSpec) -> None:
+    @group.command("list", short_help="list patchsets and their state in each feed")
+    @click.option("--feed", help="show only this feed")
+    @json_option
+    @pass_portal
+    def command(portal: Portal, feed: str | None, as_json: bool) -> None:
+        names = [feeds.get(feed).name] if feed else [row["name"] for row in queries.feeds()]
+        rows = queries.patchsets(spec.product)
+        if as_json:
+            print_json(rows)
+            return
+        print_table(
+            ("Patchset", "Appeared", *names),
+            [
+                (
+                    row["patchset"],
+                    row["appeared"][:19],
+                    *(row["feeds"].get(name, "undeployed") for name in names),
+                )
+                for row in rows
+            ],
+        )
+
+
+def _verify(group: click.Group, spec: PatchsetSpec) -> None:
+    @group.command("verify", short_help="check published files against their manifests")
+    @click.argument("patchset", nargs=-1, help="patchset names, all by default")
+    @pass_portal
+    def command(portal: Portal, patchset: tuple[str, ...]) -> None:
+        """check every published file against its manifest; exits with 1 when one differs"""
+        from eportal_core.patchsets.store import PatchsetStore
+
+        store = PatchsetStore(spec, portal.storage)
+        names = patchset or [row["patchset"] for row in queries.patchsets(spec.product)]
+        count = 0
+        for name in names:
+            for fault in store.faults(patchsets.get(spec.product, name)):
+                click.echo(f"{name}: {fault}", err=True)
+                count += 1
+        click.echo(f"{len(names)} patchsets were verified, {count} faults were found")
+        if count:
+            sys.exit(1)
+
+
+def _pack(group: click.Group, spec: PatchsetSpec) -> None:
+    @group.command("pack", short_help="make an archive from a directory of patches")
+    @click.option("-o", "output", required=True, type=_ARCHIVE, help="archive to make")
+    @click.option("--released", default="", help="when it was released, YYYY-MM-DD")
+    @click.option("--channel", multiple=True, help="channel it belongs to, default by default")
+    @click.option("--distro", multiple=True, help="distribution it is for")
+    @click.option("--changelog", type=click.File(), help="file with the changelog")
+    @click.argument("directory", type=_ARCHIVE, help="directory of <target>/<level>/<file>")
+    def command(
+        output: Path,
+        released: str,
+        channel: tuple[str, ...],
+        distro: tuple[str, ...],
+        changelog: Any,
+        directory: Path,
+    ) -> None:
+        from eportal_core.patchsets.pack import pack
+        from eportal_core.patchsets.progress import progress_bar
+
+        with progress_bar(f"Packing {output.name}") as progress:
+            manifest = pack(
+                directory,
+                output,
+                spec,
+                released=released,
+                distros=distro,
+                channels=channel,
+                changelog=changelog.read() if changelog else "",
+                progress=progress,
+            )
+        click.echo(f"{output} holds {len(manifest.targets)} targets")
+
+
+def _legacy_options(cli: click.Group, spec: PatchsetSpec) -> None:
+    """``kc.eportal --deploy ARCHIVE`` and ``kc.eportal --unroll NAME``, as older documents say."""
+
+    @pass_portal
+    def deploy(portal: Portal, archive: str) -> None:
+        patchsets.deploy(portal, spec.product, Path(archive))
+
+    @pass_portal
+    def unroll(portal: Portal, name: str) -> None:
+        patchsets.unroll(portal, spec.product, name)
+
+    add_action(cli, "--deploy", deploy, "archive", f"deploy a {spec.product.title} patchset")
+    add_action(
+        cli,
+        "--unroll",
+        unroll,
+        "patchset",
+        f"take a {spec.product.title} patchset out of every feed",
+    )

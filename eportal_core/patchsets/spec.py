@@ -1,0 +1,84 @@
+"""What differs from one patchset product to the next, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from eportal_core.errors import ArchiveError
+from eportal_core.types import Product
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from eportal_core.patchsets.store import PatchsetStore
+    from eportal_core.portal import Portal
+
+#: Names that are safe as one path segment, whatever the product allows beyond that.
+SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
+HEX40 = r"[0-9a-f]{40}"
+
+
+class AgentRoutes(Protocol):
+    """Makes a product's agent routes from the portal and the product's store."""
+
+    def __call__(self, portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]: ...
+
+
+def no_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
+    """A product that agents do not ask for."""
+    return []
+
+
+@dataclass(frozen=True)
+class PatchsetSpec:
+    """A product made of patchset archives.
+
+    archive_name: regular expression that a patchset's name matches in full; see ``order``.
+    tree: folder below the patches directory that holds ``<target>/<level>/<file>``.
+    target: regular expression that a target matches in full.
+    agent_routes: the routes by which agents get this product's levels and files.
+    legacy_options: ``kc.eportal --deploy`` and ``--unroll`` mean this product; one product has it.
+    """
+
+    product: Product
+    archive_name: str
+    tree: str
+    target: str = HEX40
+    agent_routes: AgentRoutes = no_routes
+    legacy_options: bool = False
+    _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _target: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_name", re.compile(self.archive_name))
+        object.__setattr__(self, "_target", re.compile(self.target))
+
+    def check_name(self, name: str) -> str:
+        """``name``, if it is a patchset name of this product.
+
+        Raises:
+            ArchiveError: it is not.
+        """
+        if not (SAFE_SEGMENT.fullmatch(name) and self._name.fullmatch(name)):
+            raise ArchiveError(f"{name!r} is not a name of a {self.product.title} patchset.")
+        return name
+
+    def is_target(self, target: str) -> bool:
+        return bool(SAFE_SEGMENT.fullmatch(target) and self._target.fullmatch(target))
+
+    def order(self, name: str) -> str:
+        """A text that sorts patchset names by date, then number: ``20251119.0000000003``.
+
+        Source: names carry ``YYYYMMDD``, older ones ``DDMMYYYY`` (docs/archives.md). In the old
+        form the fifth and sixth digit are the century, which is no month.
+        """
+        match = re.search(r"(\d{8})_(\d+)", name)
+        if match is None:
+            return name
+        date, number = match.groups()
+        if not "01" <= date[4:6] <= "12":
+            date = date[4:] + date[2:4] + date[:2]
+        return f"{date}.{int(number):010d}"

@@ -1,0 +1,161 @@
+"""The files of a patchset product: put them in place, find them, check them, name them for removal.
+
+Layout: ``arch/<name>.tar.*`` and ``arch/<name>.meta.json`` (the manifest), and
+``<tree>/<target>/<level>/<file>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eportal_core.errors import ArchiveError
+from eportal_core.models import Level, Patchset
+from eportal_core.patchsets.archive import sync_tree
+from eportal_core.patchsets.manifest import Manifest, Target, decode
+from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
+from eportal_core.storage import Entry, Storage, sync_folder
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class PatchsetStore:
+    """The part of a portal's storage that belongs to one patchset product."""
+
+    spec: PatchsetSpec
+    storage: Storage
+
+    @property
+    def tree(self) -> Path:
+        return self.storage.patches_dir / self.spec.tree
+
+    def meta(self, name: str) -> Path:
+        return self.storage.archives / f"{name}.meta.json"
+
+    def file(self, target: str, level: int, name: str) -> Path | None:
+        """A published file, or None when the request names no such thing."""
+        if not (self.spec.is_target(target) and SAFE_SEGMENT.fullmatch(name)):
+            return None
+        path = self.tree / target / str(level) / name
+        return path if path.is_file() else None
+
+    def manifest(self, patchset: Patchset) -> Manifest:
+        """What was published as ``patchset``.
+
+        Raises:
+            ArchiveError, OSError: the stored manifest cannot be used.
+        """
+        return decode(self.meta(patchset.name).read_bytes())
+
+    def is_complete(self, manifest: Manifest) -> bool:
+        """Whether every level's folder is in place; their content is not looked at."""
+        return all(
+            (self.tree / target / str(entry.level)).is_dir()
+            for target, entry in manifest.targets.items()
+        )
+
+    def publish(self, workspace: Path, content: Path, archive: Path, manifest: Manifest) -> None:
+        """Rename what was unpacked in ``content``, and the archive's copy, into place, durably.
+
+        Raises:
+            ArchiveError: a level is published already with other bytes.
+        """
+        fresh = [
+            (target, entry)
+            for target, entry in manifest.targets.items()
+            if not self._is_published(target, entry)
+        ]
+        meta = workspace / "meta.json"
+        meta.write_bytes(manifest.encode())
+        self.storage.journal(workspace, self.entries(manifest, archive.name))
+        archive.rename(self.storage.archives / archive.name)
+        meta.rename(self.meta(manifest.name))
+        for target, entry in fresh:
+            folder = self.tree / target
+            folder.mkdir(parents=True, exist_ok=True)
+            (content / target / str(entry.level)).rename(folder / str(entry.level))
+        sync_folder(self.storage.archives)
+        sync_tree(self.tree)
+
+    def entries(self, manifest: Manifest, archive: str) -> list[Entry]:
+        """Everything that belongs to a patchset, for the journal."""
+        patchset = f"{self.spec.product.name}/{manifest.name}"
+        own = [f"arch/{archive}", f"arch/{manifest.name}.meta.json"]
+        return [
+            Entry(patchset, own),
+            *(
+                Entry(patchset, [f"{self.spec.tree}/{target}/{entry.level}"], target, entry.level)
+                for target, entry in manifest.targets.items()
+            ),
+        ]
+
+    def faults(self, patchset: Patchset) -> Iterator[str]:
+        """Re-hash everything ``patchset`` published; one sentence for each thing that is wrong."""
+        archive = self.storage.archives / patchset.archive
+        if not archive.is_file():
+            yield f"{patchset.archive} is missing from {archive.parent}"
+        elif _sha256(archive) != patchset.sha256:
+            yield f"{patchset.archive} has changed since it was deployed"
+        try:
+            manifest = self.manifest(patchset)
+        except (ArchiveError, OSError) as error:
+            yield f"the manifest of {patchset.name} cannot be used: {error}"
+            return
+        for row in Level.select().where(Level.patchset == patchset):
+            entry = manifest.targets.get(row.target)
+            if entry is None or entry.level != row.level or entry.digest() != row.digest:
+                yield f"the manifest of {patchset.name} was changed for {row.target}"
+                continue
+            yield from self._level_faults(row.target, entry)
+
+    def _level_faults(self, target: str, entry: Target) -> Iterator[str]:
+        folder = self.tree / target / str(entry.level)
+        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for name in sorted(present - entry.files.keys()):
+            yield f"{folder / name} does not belong there"
+        for name, file in entry.files.items():
+            if name not in present:
+                yield f"{folder / name} is missing"
+            elif _sha256(folder / name) != file.sha256:
+                yield f"{folder / name} differs from the manifest"
+
+    def _is_published(self, target: str, entry: Target) -> bool:
+        """Whether the very same level is in place already, from this or another patchset."""
+        row = (
+            Level.select(Level.digest, Level.patchset)
+            .where(
+                Level.target == target,
+                Level.level == entry.level,
+                Level.patchset.startswith(f"{self.spec.product.name}/"),
+            )
+            .first()
+        )
+        if row is None:
+            return False
+        if row.digest != entry.digest():
+            raise ArchiveError(
+                f"Level {entry.level} of {target} is published already with other bytes, "
+                f"by {row.patchset_id.partition('/')[2]}."
+            )
+        return (self.tree / target / str(entry.level)).is_dir()
+
+
+def copy_hashed(source: Path, copy: Path) -> str:
+    """Copy a file durably and return the sha256 of what was copied, in hex."""
+    digest = hashlib.sha256()
+    with source.open("rb") as reader, copy.open("wb") as writer:
+        while chunk := reader.read(_CHUNK):
+            digest.update(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,176 @@
+"""The plugin manager: made in a function, filled through entry points, guarded.
+
+A plugin that cannot be used does not take the portal down: it is set aside with a sentence that
+``kc.eportal plugins`` and ``doctor`` show. Two that claim the same name do stop the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from eportal_core import hookspecs
+from eportal_core.errors import PluginError, PortalError
+from eportal_core.markers import PROJECT
+from eportal_core.settings import Setting
+from eportal_core.types import Product
+
+GROUP = "eportal"
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """A plugin as it was found; ``problem`` is empty when it works."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    problem: str = ""
+
+
+@dataclass
+class Plugins:
+    """The manager, and what was found on the way to it."""
+
+    manager: pluggy.PluginManager
+    found: list[LoadedPlugin] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[LoadedPlugin]:
+        return [plugin for plugin in self.found if plugin.problem]
+
+    def each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Call ``hook`` plugin by plugin, in order of name: ``(plugin, answer)`` for each.
+
+        Raises:
+            PluginError: a plugin raised; the sentence names it and the hook.
+        """
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        implementing = {implementation.plugin for implementation in implementations}
+        for name, plugin in sorted(self.manager.list_name_plugin()):
+            if plugin not in implementing:
+                continue
+            caller = self.manager.subset_hook_caller(hook, implementing - {plugin})
+            try:
+                answers = caller(**arguments)
+            except PortalError:
+                raise
+            except Exception as error:
+                raise PluginError(f"Plugin {name} failed in {hook}: {_told(error)}.") from error
+            yield from ((name, answer) for answer in answers)
+
+    def products(self) -> dict[str, Product]:
+        """Every product by name.
+
+        Raises:
+            PluginError: two plugins claim the same name, command or API name.
+        """
+        owners: dict[tuple[str, str], str] = {}
+        products: dict[str, Product] = {}
+        for plugin, brought in self.each("eportal_products"):
+            for product in brought:
+                claim(owners, plugin, "name", f"product {product.name}")
+                claim(owners, plugin, "API", f"product API name {product.api_name or product.name}")
+                if product.checkin:
+                    claim(owners, plugin, "check-in", "product whose request is the check-in")
+                products[product.name] = product
+        return products
+
+    def settings(self) -> dict[str, Sequence[Setting]]:
+        """What each plugin declares, by plugin; nothing for those that declare none."""
+        declared: dict[str, Sequence[Setting]] = {plugin.name: () for plugin in self.found}
+        return declared | dict(self.each("eportal_settings"))
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse to go on without the plugins that the configuration names.
+
+        Raises:
+            PluginError: one is missing or has a problem.
+        """
+        state = {plugin.name: plugin for plugin in self.found}
+        for name in names:
+            if name not in state:
+                raise PluginError(
+                    f"REQUIRED_PLUGINS names {name}, which is not installed; "
+                    f"installed are {', '.join(sorted(state)) or 'none'}."
+                )
+            if state[name].problem:
+                raise PluginError(f"REQUIRED_PLUGINS names {name}: {state[name].problem}")
+
+
+def claim(owners: dict[tuple[str, str], str], plugin: str, kind: str, what: str) -> None:
+    """Note that ``plugin`` takes ``what``.
+
+    Raises:
+        PluginError: it is taken; the sentence names both plugins.
+    """
+    owner = owners.setdefault((kind, what), plugin)
+    if owner != plugin:
+        raise PluginError(f"Plugins {owner} and {plugin} both bring the {what}; remove one.")
+
+
+def load(found: Iterable[EntryPoint] | None = None) -> Plugins:
+    """A fresh manager with every installed plugin that can be used.
+
+    Raises:
+        PluginError: two distributions bring a plugin of the same name.
+    """
+    points = list(entry_points(group=GROUP)) if found is None else list(found)
+    plugins = Plugins(new_manager())
+    distributions: dict[str, str] = {}
+    for point in sorted(points, key=lambda point: point.name):
+        distribution = point.dist.name if point.dist else "?"
+        if distributions.setdefault(point.name, distribution) != distribution:
+            raise PluginError(
+                f"Distributions {distributions[point.name]} and {distribution} both bring a "
+                f"plugin named {point.name}; uninstall one."
+            )
+        problem = _register(plugins.manager, point.name, point.load)
+        version = point.dist.version if point.dist else ""
+        plugins.found.append(LoadedPlugin(point.name, distribution, version, problem))
+    return plugins
+
+
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and no plugin."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], object]) -> str:
+    """Register what ``load`` returns; a sentence when that cannot be done."""
+    # A stranger's code may raise anything, at import as in its hooks.
+    try:
+        plugin = load()
+    except Exception as error:
+        return f"It cannot be imported: {_told(error)}."
+    try:
+        manager.register(plugin, name)
+    except (pluggy.PluginValidationError, ValueError) as error:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+        return f"It cannot be registered: {_told(error)}."
+    unknown = [
+        caller.name for caller in manager.get_hookcallers(plugin) or () if not caller.has_spec()
+    ]
+    if unknown:
+        manager.unregister(plugin)
+        return _unknown_hook(unknown[0])
+    return ""
+
+
+def _unknown_hook(name: str) -> str:
+    known = [hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"It implements {name}, which is no hook{hint}"
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")

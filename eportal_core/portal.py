@@ -1,0 +1,134 @@
+"""The portal: configuration, plugins, products and storage, handed around as one object."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eportal_core import db
+from eportal_core.config import Config
+from eportal_core.errors import DatabaseError, NotFound
+from eportal_core.models import Level, Patchset, set_node
+from eportal_core.plugins import Plugins
+from eportal_core.storage import Entry, Storage, disk_errors
+from eportal_core.types import Event, Product
+
+log = logging.getLogger("eportal.portal")
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A portal that is open: its folders exist and its database is up to date."""
+
+    config: Config
+    plugins: Plugins
+    products: Mapping[str, Product]
+    storage: Storage
+
+    @property
+    def hook(self) -> Any:
+        """The hooks of all plugins; call one with keyword arguments."""
+        return self.plugins.manager.hook
+
+    def product(self, name: str) -> Product:
+        """The product of this name.
+
+        Raises:
+            NotFound: no plugin brings it.
+        """
+        try:
+            return self.products[name]
+        except KeyError:
+            raise NotFound(f"There is no product {name}.") from None
+
+    def announce(self, event: Event) -> None:
+        """Tell the plugins what was committed; one that fails is logged and changes nothing."""
+        try:
+            self.hook.eportal_event(portal=self, event=event)
+        # It is done already; whatever a stranger's code raises may not undo the answer.
+        except Exception:
+            log.exception("A plugin failed to hear of %s %s", event.kind, event.subject)
+
+
+def open_portal(config: Config, plugins: Plugins) -> Portal:
+    """Open what ``config`` names; an empty data directory becomes a fresh portal.
+
+    Raises:
+        PluginError: a required plugin is missing, or two plugins claim the same product.
+        StorageError: a folder cannot be made.
+        DatabaseError: the database is of another version, or cannot be used.
+    """
+    plugins.require(config["REQUIRED_PLUGINS"])
+    portal = Portal(
+        config,
+        plugins,
+        plugins.products(),
+        Storage(config.data_dir, config.patches_dir, _is_known),
+    )
+    portal.storage.create()
+    db.connect(config.data_dir)
+    with db.connection():
+        _check_schema(portal)
+    set_node(_instance_id(config.data_dir / "instance-id"))
+    return portal
+
+
+def migrations(plugins: Plugins) -> dict[str, Path]:
+    """The folders of migrations that plugins bring, by plugin."""
+    return dict(plugins.each("eportal_migrations"))
+
+
+def _check_schema(portal: Portal) -> None:
+    directories = migrations(portal.plugins)
+    if db.is_empty():
+        # Several commands may meet a fresh data directory at once.
+        with portal.storage.exclusive():
+            db.migrate(directories)
+    elif newer := db.unknown(directories):
+        raise DatabaseError(
+            f"The database was made by a newer version or another set of plugins: it has "
+            f"{newer[0]}, which is not installed here."
+        )
+    elif waiting := db.pending(directories):
+        raise DatabaseError(
+            f"The database waits for {', '.join(waiting)}: stop the portal, make a backup, "
+            f"then run kc.eportal migrate."
+        )
+
+
+def _instance_id(path: Path) -> str:
+    """The random name of this installation, made at its first start."""
+    with disk_errors():
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+            aside.write_text(f"{uuid.uuid4().hex}\n")
+            try:
+                path.hardlink_to(aside)
+            except FileExistsError:
+                # Another process was first; its name stays.
+                return path.read_text().strip()
+            finally:
+                aside.unlink()
+            return path.read_text().strip()
+
+
+def _is_known(entry: Entry) -> bool:
+    with db.connection():
+        if not entry.target:
+            return Patchset.get_or_none(id=entry.patchset) is not None
+        product, _, _ = entry.patchset.partition("/")
+        return (
+            Level.select()
+            .where(
+                Level.target == entry.target,
+                Level.level == entry.level,
+                Level.patchset.startswith(f"{product}/"),
+            )
+            .exists()
+        )

@@ -1,0 +1,188 @@
+"""What listings show: read-only views over several tables, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import peewee
+
+from eportal_core import db
+from eportal_core.models import (
+    MAIN,
+    Checkin,
+    Facts,
+    Feed,
+    FeedPatchset,
+    Identity,
+    Key,
+    Level,
+    Patchset,
+    Server,
+    now,
+    shown,
+)
+from eportal_core.operations.feeds import get as feed_of
+from eportal_core.operations.keys import get as key_of
+from eportal_core.operations.keys import products_of
+from eportal_core.portal import Portal
+from eportal_core.types import Product
+
+#: A server that checked in this lately is active; documented as 48 hours.
+ACTIVE_FOR = timedelta(hours=48)
+
+
+@dataclass(frozen=True)
+class FleetTotals:
+    """Servers: registered, and active."""
+
+    total: int
+    active: int
+
+
+def fleet_totals() -> FleetTotals:
+    active = Checkin.select().where(Checkin.time >= now() - ACTIVE_FOR).count()
+    return FleetTotals(Server.select().count(), active)
+
+
+def servers_by_key() -> list[tuple[int, str]]:
+    """Number of servers and key, for every key."""
+    counted = (
+        Key.select(peewee.fn.COUNT(Server.id), Key.key)
+        .join(Server, peewee.JOIN.LEFT_OUTER)
+        .group_by(Key.key)
+        .order_by(Key.created, Key.key)
+    )
+    return [(count, key) for count, key in db.rows(counted)]
+
+
+def feeds(name: str | None = None) -> list[dict[str, Any]]:
+    """Feeds in the shape of the HTTP API, ``main`` first; with ``name``, that one.
+
+    Raises:
+        NotFound: there is no feed of this name.
+    """
+    ordered = Feed.select().order_by(Feed.name != MAIN, Feed.name)
+    rows = list(ordered) if name is None else [feed_of(name)]
+    return [
+        {
+            "name": feed.name,
+            "auto": feed.auto,
+            "deploy_after": feed.deploy_after,
+            "channel": feed.channel,
+        }
+        for feed in rows
+    ]
+
+
+def keys(portal: Portal, name: str | None = None) -> list[dict[str, Any]]:
+    """Keys in the shape of the HTTP API, with the number of servers; with ``name``, that one.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    ordered = Key.select().order_by(Key.created, Key.key)
+    rows = list(ordered) if name is None else [key_of(name)]
+    counts = {key: count for count, key in servers_by_key()}
+    return [
+        {
+            "key": key.key,
+            "feed": key.feed_id,
+            "note": key.note,
+            "server_limit": key.server_limit,
+            "products": products_of(portal, key),
+            "enabled": key.enabled,
+            "servers": counts[key.key],
+        }
+        for key in rows
+    ]
+
+
+def servers() -> Iterator[dict[str, Any]]:
+    """Servers in the shape of the HTTP API, and ``clones``: host names that come in turns."""
+    clones = _clones()
+    patchset = Level.select(peewee.fn.MIN(Level.patchset)).where(
+        Level.target == Facts.kernel_id, Level.level == Facts.patch_level
+    )
+    rows = (
+        Server.select(
+            Server, Key.key, Key.feed, Checkin.time, Checkin.uptime, Facts, patchset.alias("ps")
+        )
+        .join_from(Server, Key)
+        .join_from(Server, Checkin)
+        .join_from(Server, Facts)
+        .order_by(Server.registered, Server.id)
+    )
+    for row in rows.dicts().iterator():
+        yield {
+            "id": row["id"],
+            "ip": row["ip"],
+            "hostname": row["hostname"],
+            "key": row["key"],
+            "feed": row["feed"],
+            "registered": shown(row["registered"]),
+            "checkin": shown(row["time"]),
+            "updated": shown(row["updated"]),
+            "euname": row["euname"],
+            "release": row["release"],
+            "version": row["version"],
+            "machine": row["machine"],
+            "processor": row["processor"],
+            "virt": row["virt"],
+            "uptime": row["uptime"],
+            "kernel_id": row["kernel_id"],
+            "patch_level": row["patch_level"],
+            "patch_type": row["patch_type"],
+            "tags": row["tags"],
+            "kcare_version": row["kcare_version"],
+            "distro": row["distro"],
+            "distro_version": row["distro_version"],
+            "patchset": row["ps"].partition("/")[2] if row["ps"] else None,
+            "clones": clones.get(row["id"], []),
+        }
+
+
+def patchsets(product: Product) -> list[dict[str, Any]]:
+    """Patchsets oldest first, with their state in each feed."""
+    states: dict[str, dict[str, str]] = {}
+    deployed = FeedPatchset.select(FeedPatchset.patchset, FeedPatchset.feed, FeedPatchset.state)
+    for patchset, feed, state in db.rows(deployed):
+        states.setdefault(patchset, {})[feed] = state
+    return [
+        {
+            "patchset": row.name,
+            "released": row.released or None,
+            "appeared": shown(row.appeared),
+            "distros": row.distros,
+            "channels": row.channels,
+            "size": row.size,
+            "feeds": states.get(row.id, {}),
+        }
+        for row in Patchset.select()
+        .where(Patchset.product == product.name)
+        .order_by(Patchset.position, Patchset.name)
+    ]
+
+
+def _clones() -> dict[str, list[str]]:
+    """Server id -> host names, for ids under which host names come in turns.
+
+    A name that came back counts while more than one of them was seen lately.
+    """
+    lately: datetime = now() - ACTIVE_FOR
+    suspects = (
+        Identity.select(Identity.server)
+        .group_by(Identity.server)
+        .having(peewee.fn.SUM(Identity.returns) > 0)
+    )
+    names: dict[str, list[str]] = {}
+    seen = (
+        Identity.select(Identity.server, Identity.hostname)
+        .where(Identity.server.in_(suspects), Identity.last_seen >= lately)
+        .order_by(Identity.hostname)
+    )
+    for server, hostname in db.rows(seen):
+        names.setdefault(server, []).append(hostname)
+    return {server: found for server, found in names.items() if len(found) > 1}

@@ -1,0 +1,120 @@
+"""The processes of a portal: one for agents, one for the admin side, one that minds them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from eportal_core.errors import PortalError
+from eportal_core.portal import Portal
+
+log = logging.getLogger("eportal.server")
+
+#: Seconds that connections have to end when the portal stops.
+_GRACE = 10
+#: Set for child processes: the descriptor that closes when the parent has gone.
+_LIFELINE = "KCEPORTAL_LIFELINE"
+
+
+def run_one(portal: Portal, part: str) -> None:
+    """Serve one part, ``agent`` or ``admin``, until a signal stops it.
+
+    Raises:
+        PortalError: the address cannot be used.
+    """
+    address, make = _parts(portal)[part]
+    listener = _listen(*address)
+    if lifeline := os.environ.get(_LIFELINE):
+        threading.Thread(target=_end_with_parent, args=[int(lifeline)], daemon=True).start()
+    log.info("The %s side listens on %s port %d", part, *address)
+    config = uvicorn.Config(
+        make(portal),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        forwarded_allow_ips=portal.config["TRUSTED_PROXIES"],
+        timeout_graceful_shutdown=_GRACE,
+        backlog=4096,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def run_both(portal: Portal) -> None:
+    """Run both parts as child processes; when one ends, the other is stopped too.
+
+    Raises:
+        PortalError: a part ended by itself.
+    """
+    reading, writing = os.pipe()
+    environ = {**os.environ, _LIFELINE: str(reading)}
+    children = {
+        part: subprocess.Popen(
+            [sys.executable, "-m", "eportal_core", "serve", "--only", part],
+            env=environ,
+            pass_fds=[reading],
+        )
+        for part in _parts(portal)
+    }
+    os.close(reading)
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        for child in children.values():
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    pid, _ = os.wait()
+    ended = next(part for part, child in children.items() if child.pid == pid)
+    for child in children.values():
+        if child.pid != pid:
+            child.terminate()
+            child.wait()
+    os.close(writing)
+    if not stopping.is_set():
+        raise PortalError(f"The {ended} process ended by itself; the portal was stopped.")
+
+
+def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal], ASGIApp]]]:
+    from eportal_core.admin.app import admin_app
+    from eportal_core.agent.app import agent_app
+
+    config = portal.config
+    return {
+        "agent": ((config["HOST"], config["PORT"]), agent_app),
+        "admin": (("127.0.0.1", config["ADMIN_PORT"]), admin_app),
+    }
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortalError(
+            f"The portal cannot listen on {host} port {port}: {error.strerror}."
+        ) from error
+    return listener
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """The parent holds the other end of this pipe; when it dies, however, the read returns."""
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

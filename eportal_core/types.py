@@ -1,0 +1,85 @@
+"""Values that core and plugins hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Product:
+    """Something that is sold, licensed by a key and served to agents.
+
+    name: as keys and ``kc.eportal key --product`` know it (``kernel``).
+    command: its subcommand of ``kc.eportal`` (``kcare``).
+    title: for people (``KernelCare``).
+    api_name: as the HTTP API knows it, ``name`` unless given.
+    default: a key that names no products has this one.
+    checkin: the ``latest`` request for it is the agent's check-in; one product has this.
+    """
+
+    name: str
+    command: str
+    title: str
+    api_name: str = ""
+    default: bool = True
+    checkin: bool = False
+
+
+@dataclass(frozen=True)
+class ReleasedLevel:
+    """What a release brings for one target; ``digest`` names the bytes (``Target.digest``)."""
+
+    target: str
+    level: int
+    digest: str
+    distro: str = ""
+    uname: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A patchset as a plugin's deploy hook published it, ready to be made visible.
+
+    position: sorts the patchsets of a product, oldest first. released: as the upstream says it.
+    archive: file name in ``arch/``. sha256: of that file. size: bytes of its content.
+    """
+
+    name: str
+    position: str
+    levels: tuple[ReleasedLevel, ...]
+    released: str = ""
+    channels: tuple[str, ...] = ("default",)
+    distros: tuple[str, ...] = ()
+    changelog: str = ""
+    archive: str = ""
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was done and committed: ``patchset.enabled`` of ``kernel/K1`` in ``main``."""
+
+    kind: str
+    subject: str
+    feed: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work done again every ``period`` seconds in the admin process; returns what it did."""
+
+    name: str
+    period: int
+    run: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding of ``kc.eportal doctor``; ``advice`` tells what to do when it is not ok."""
+
+    name: str
+    ok: bool
+    finding: str
+    advice: str = ""

@@ -1,0 +1,1 @@
+"""What the agent side and the admin side share in speaking HTTP."""

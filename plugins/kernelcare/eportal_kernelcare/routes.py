@@ -1,0 +1,35 @@
+"""How agents and scanners ask for kernel patches (docs/agents.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from eportal_core import PatchsetStore, Portal
+
+
+def kernel_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
+    """Everything but ``latest``, which is the check-in and the core's."""
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse, Response
+    from starlette.routing import Route
+
+    from eportal_core import level_file, memory_of
+
+    def version(request: Request) -> Response:
+        """Anybody may ask whether a kernel is supported; the body says nothing more."""
+        if not memory_of(request).is_supported("kernel", request.path_params["target"]):
+            raise HTTPException(404, "There are no patches for this kernel.")
+        return PlainTextResponse("1")
+
+    files = level_file(store)
+    return [
+        Route("/{target}/version", version),
+        Route("/{feed}/{target}/version", version),
+        Route("/{target}/{level:int}/{file}", files),
+        Route("/{feed}/{target}/{level:int}/{file}", files),
+    ]

@@ -1,0 +1,1 @@
+"""The proof on a real kernel: see README.md beside this file."""
