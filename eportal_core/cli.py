@@ -28,7 +28,7 @@ from eportal_core.plugins import Plugins, load
 PROGRAM = "kc.eportal"
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: Libraries that tell at INFO what they do all day.
-TALKATIVE = ("apscheduler", "peewee.migrations", "uvicorn.error")
+TALKATIVE = ("apscheduler", "httpx2", "peewee.migrations", "uvicorn.error")
 
 
 def build(plugins: Plugins) -> click.Group:

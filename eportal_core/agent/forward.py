@@ -15,45 +15,55 @@ from starlette.types import Receive, Scope, Send
 #: Headers that belong to one connection. Source: RFC 9110, 7.6.1.
 _HOP_BY_HOP = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
+#: What a client says of itself counts only when a trusted proxy says it; that is settled already.
+_REPLACED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
 class ForwardAdmin:
-    """Sends what it gets to ``address``.
-
-    The agents' own paths below ``/admin/api`` never come here: their routes stand before this.
-    """
+    """Sends what it gets to ``address``, ``http://host:port``."""
 
     def __init__(self, address: str) -> None:
-        self._client = httpx2.AsyncClient(base_url=address, timeout=None, trust_env=False)
+        self._address = httpx2.URL(address)
+        self._client = httpx2.AsyncClient(timeout=None, trust_env=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (await self._forward(Request(scope, receive)))(scope, receive, send)
+        answer = await self._forward(Request(scope, receive))
+        await answer(scope, receive, send)
 
     async def _forward(self, request: Request) -> Response:
-        headers = [(n, v) for n, v in request.headers.items() if n not in _HOP_BY_HOP]
         client = request.client.host if request.client else ""
-        headers += [("x-forwarded-for", client), ("x-forwarded-proto", request.url.scheme)]
-        target = self._client.build_request(
+        headers = [
+            (name, value)
+            for name, value in request.headers.raw
+            if name not in _HOP_BY_HOP and name not in _REPLACED
+        ]
+        headers += [
+            (b"x-forwarded-for", client.encode()),
+            (b"x-forwarded-proto", request.url.scheme.encode()),
+        ]
+        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        query: bytes = request.scope["query_string"]
+        path: bytes = request.scope["raw_path"] + (b"?" + query if query else b"")
+        outgoing = self._client.build_request(
             request.method,
-            httpx2.URL(path=request.url.path, query=request.url.query.encode()),
+            self._address.copy_with(raw_path=path),
             headers=headers,
-            content=request.stream(),
+            content=request.stream() if has_body else None,
         )
         try:
-            answer = await self._client.send(target, stream=True)
+            return _Relayed(await self._client.send(outgoing, stream=True))
         except httpx2.TransportError:
             return PlainTextResponse("The admin side is not running.\n", 503)
-        return _Relayed(answer)
 
 
 class _Relayed(StreamingResponse):
@@ -64,7 +74,7 @@ class _Relayed(StreamingResponse):
         self.raw_headers = [
             (name.lower(), value)
             for name, value in answer.headers.raw
-            if name.lower().decode("latin-1") not in _HOP_BY_HOP
+            if name.lower() not in _HOP_BY_HOP and name.lower() != b"date"
         ]
 
     @staticmethod

@@ -1,0 +1,51 @@
+"""The worlds that tests state: a portal in this process, its agent side, a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from eportal_core import db
+from eportal_core.agent.app import agent_app
+from eportal_core.config import Config
+from eportal_core.plugins import load
+from eportal_core.portal import Portal, open_portal
+from tests.support.commands import CommandLine
+from tests.support.serving import Served, serving
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "var"
+
+
+@pytest.fixture
+def portal(data_dir: Path) -> Iterator[Portal]:
+    """A fresh portal with the installed plugins; the test has a database connection."""
+    opened = open_portal(Config.of(data_dir, CHECKIN_FLUSH_PERIOD=0.02), load())
+    with db.connection():
+        yield opened
+    db.database.obj.close_all()
+
+
+@pytest.fixture
+def agent(portal: Portal) -> Iterator[TestClient]:
+    """The agent side of ``portal``, with its writer and follower running."""
+    with TestClient(agent_app(portal), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def cli(data_dir: Path) -> CommandLine:
+    """``kc.eportal`` on an empty data directory."""
+    return CommandLine(data_dir, {})
+
+
+@pytest.fixture
+def served(data_dir: Path) -> Iterator[Served]:
+    """A real portal on an empty data directory, both processes running."""
+    with serving(data_dir, CHECKIN_FLUSH_PERIOD="0.05") as portal:
+        yield portal

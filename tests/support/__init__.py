@@ -1,0 +1,1 @@
+"""What tests share: patch directories, archives, command lines, real portals."""

@@ -1,0 +1,78 @@
+"""A real portal: ``kc.eportal serve`` on free ports of the loopback."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.support.commands import PROGRAM, CommandLine
+
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Served:
+    """A portal that answers at ``url``; ``process`` minds its two halves."""
+
+    url: str
+    cli: CommandLine
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def register(self, key: str, hostname: str = "web1") -> str:
+        """Register a server; returns its id."""
+        answer = requests.post(
+            f"{self.url}/admin/api/register", data={"key": key, "hostname": hostname}, timeout=10
+        )
+        answer.raise_for_status()
+        server: str = answer.json()["server_id"]
+        return server
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def serving(data_dir: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """Serve ``data_dir`` until the block ends."""
+    port, admin_port = free_ports(2)
+    ports = {"PORT": str(port), "ADMIN_PORT": str(admin_port)}
+    cli = CommandLine(data_dir, {**ports, **settings})
+    log = data_dir.with_name(f"{data_dir.name}-serve-{port}.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [PROGRAM, "serve", *options], env=cli.environ, stdout=output, stderr=output
+        )
+    served = Served(f"http://127.0.0.1:{port}", cli, process, log)
+    try:
+        _wait(served)
+        yield served
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait(served: Served) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if served.process.poll() is not None:
+            break
+        try:
+            if requests.get(f"{served.url}/readyz", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError(f"the portal did not start:\n{served.log.read_text()}")
