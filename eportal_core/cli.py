@@ -23,7 +23,7 @@ from eportal_core.commands.server import list_servers, server_command
 from eportal_core.commands.session import Session, pass_portal
 from eportal_core.commands.usage import show_error
 from eportal_core.errors import PortalError
-from eportal_core.plugins import Plugins, load
+from eportal_core.plugins import Plugins, claim, load
 
 PROGRAM = "kc.eportal"
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -37,6 +37,17 @@ def build(plugins: Plugins) -> click.Group:
     Raises:
         PluginError: plugins claim the same command, option or product.
     """
+    cli = root_command()
+    owners: dict[tuple[str, str], str] = {}
+    _merge(cli, _core_commands(plugins), "the core", owners)
+    for plugin in plugins.implementing("eportal_commands"):
+        part = root_command()
+        plugins.call(plugin, "eportal_commands", cli=part)
+        _merge(cli, part, plugin, owners)
+    return cli
+
+
+def _core_commands(plugins: Plugins) -> click.Group:
     cli = root_command()
     for command in (
         serve_command,
@@ -58,9 +69,18 @@ def build(plugins: Plugins) -> click.Group:
         None,
         "remove patchsets that no feed needs; with DRY_RUN=1, only tell which",
     )
-    for _ in plugins.each("eportal_commands", cli=cli):
-        pass
     return cli
+
+
+def _merge(
+    cli: click.Group, part: click.Group, owner: str, owners: dict[tuple[str, str], str]
+) -> None:
+    for name, command in part.commands.items():
+        claim(owners, owner, "command", f"command {name}")
+        cli.add_command(command, name)
+    for option in part.params:
+        claim(owners, owner, "option", f"option {option.opts[0]}")
+        cli.params.append(option)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

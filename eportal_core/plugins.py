@@ -44,25 +44,36 @@ class Plugins:
     def problems(self) -> list[LoadedPlugin]:
         return [plugin for plugin in self.found if plugin.problem]
 
+    def implementing(self, hook: str) -> list[str]:
+        """Names of the plugins that implement ``hook``, sorted."""
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        return sorted(implementation.plugin_name for implementation in implementations)
+
+    def call(self, plugin: str, hook: str, **arguments: Any) -> list[Any]:
+        """What one plugin answers to ``hook``: one answer, or none.
+
+        Raises:
+            PluginError: it raised; the sentence names it and the hook.
+        """
+        only = self.manager.get_plugin(plugin)
+        others = [other for other in self.manager.get_plugins() if other is not only]
+        try:
+            answers: list[Any] = self.manager.subset_hook_caller(hook, others)(**arguments)
+        except PortalError:
+            raise
+        # A stranger's code may raise anything.
+        except Exception as error:
+            raise PluginError(f"Plugin {plugin} failed in {hook}: {_told(error)}.") from error
+        return answers
+
     def each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Call ``hook`` plugin by plugin, in order of name: ``(plugin, answer)`` for each.
+        """Call ``hook`` plugin by plugin: ``(plugin, answer)`` for each.
 
         Raises:
             PluginError: a plugin raised; the sentence names it and the hook.
         """
-        implementations = getattr(self.manager.hook, hook).get_hookimpls()
-        implementing = {implementation.plugin for implementation in implementations}
-        for name, plugin in sorted(self.manager.list_name_plugin()):
-            if plugin not in implementing:
-                continue
-            caller = self.manager.subset_hook_caller(hook, implementing - {plugin})
-            try:
-                answers = caller(**arguments)
-            except PortalError:
-                raise
-            except Exception as error:
-                raise PluginError(f"Plugin {name} failed in {hook}: {_told(error)}.") from error
-            yield from ((name, answer) for answer in answers)
+        for plugin in self.implementing(hook):
+            yield from ((plugin, answer) for answer in self.call(plugin, hook, **arguments))
 
     def products(self) -> dict[str, Product]:
         """Every product by name.

@@ -93,7 +93,8 @@ def run(servers: int, directory: Path, options: argparse.Namespace) -> Fleet:
     contenders = _contenders(servers, directory, options.changed)
     generation = _check_equality([one.variant for one in contenders], servers, setting)
     rounds: list[Round] = []
-    while sum(map(is_quiet, rounds)) < options.rounds and len(rounds) < 2 * options.rounds:
+    most = 1 if options.quick else 2 * options.rounds
+    while sum(map(is_quiet, rounds)) < options.rounds and len(rounds) < most:
         _say(f"{servers:,} servers: round {len(rounds) + 1}")
         found, generation = _round(contenders, servers, setting, generation)
         rounds.append(found)
@@ -124,6 +125,7 @@ def _setting(servers: int, directory: Path, options: argparse.Namespace) -> Sett
         requests=LINES if servers > LINES else -(-LINES // servers) * servers,
         seconds=2 if options.quick else 6,
         paced_seconds=3 if options.quick else 8,
+        patience=0 if options.quick else 10,
         server_core=cores[0],
         load_core=cores[1],
     )

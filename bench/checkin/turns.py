@@ -15,7 +15,6 @@ from paced import Paced, pace
 from serving import Running, Variant, serving
 
 WARM_SECONDS = 1
-QUIET_LIMIT = 30
 # Check-ins looked up after a saturated phase, and the ones at its ends that are left out because
 # they may have overtaken each other.
 SAMPLE = 200
@@ -27,13 +26,15 @@ class Setting:
     """What all turns of a run share.
 
     directory: for logs and requests. requests: lines in a file of check-ins. seconds: of one
-    saturated phase. paced_seconds: of one at a fixed rate.
+    saturated phase. paced_seconds: of one at a fixed rate. patience: seconds to wait, at most, for
+    other processes to leave the cores alone.
     """
 
     directory: Path
     requests: int
     seconds: int
     paced_seconds: int
+    patience: int
     server_core: int
     load_core: int
 
@@ -83,8 +84,8 @@ def settle(pid: int) -> None:
 
 
 def await_quiet(setting: Setting) -> None:
-    """Wait until others leave both cores alone for a second, QUIET_LIMIT seconds at most."""
-    for _ in range(QUIET_LIMIT):
+    """Wait until others leave both cores alone for a second."""
+    for _ in range(setting.patience):
         before = [measure.busy(core) for core in setting.cores]
         sleep(1)
         if all(

@@ -49,19 +49,10 @@ class Command(_Described):
 
 
 class Group(_Described, click.Group):
-    """A group of commands in the documented style; a name is given once."""
+    """A group of commands in the documented style."""
 
     command_class = Command
     group_class = type
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Raises:
-        PortalError: the name is taken.
-        """
-        name = name or cmd.name
-        if name in self.commands:
-            raise PortalError(f"There is a command {name} already.")
-        super().add_command(cmd, name)
 
     def describe(self, ctx: click.Context) -> argparse.ArgumentParser:
         parser = super().describe(ctx)

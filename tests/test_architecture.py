@@ -1,0 +1,144 @@
+"""The sentences of docs/architecture.md about who may import whom, kept true."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import eportal_core
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "eportal_core"
+PLUGINS = ROOT / "plugins"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+#: Imports run one way: a module may import from its own layer and from those above it here.
+LAYERS = (
+    ("markers", "types", "errors", "settings"),
+    ("config",),
+    ("db",),
+    ("models",),
+    ("hookspecs", "plugins", "storage"),
+    ("portal",),
+    ("operations",),
+    ("queries", "patchsets"),
+    ("web",),
+    ("agent", "admin", "jobs"),
+    ("server",),
+    ("commands",),
+    ("patchsets.commands",),
+    ("patchsets.plugin",),
+    ("",),
+    ("cli", "__main__"),
+)
+
+
+def modules(folder: Path) -> Iterator[tuple[str, ast.Module]]:
+    """Dotted name below the package, and syntax tree, of every module in ``folder``."""
+    for path in sorted(folder.rglob("*.py")):
+        relative = path.relative_to(folder).with_suffix("")
+        parts = [part for part in relative.parts if part != "__init__"]
+        yield ".".join(parts), ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Dotted names that a module imports when it runs, wherever in it the import stands."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module: str) -> int:
+    """The layer of a module of the core, by the longest name that it begins with."""
+    best = max(
+        (
+            (len(name), number)
+            for number, names in enumerate(LAYERS)
+            for name in names
+            if module == name or (name and module.startswith(f"{name}."))
+        ),
+        default=None,
+    )
+    assert best is not None, f"{module} belongs to no layer: place it in LAYERS"
+    return best[1]
+
+
+def core_module(dotted: str) -> str | None:
+    """``eportal_core.db.connect`` -> ``db``; None for what is not the core's."""
+    parts = dotted.split(".")
+    if parts[0] != "eportal_core":
+        return None
+    while parts[1:]:
+        path = CORE.joinpath(*parts[1:])
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return ".".join(parts[1:])
+        parts.pop()
+    return ""
+
+
+@pytest.mark.parametrize(("module", "tree"), list(modules(CORE)), ids=lambda value: str(value)[:40])
+def test_imports_of_the_core_run_one_way(module: str, tree: ast.Module) -> None:
+    if module.startswith("migrations"):
+        return
+    for dotted in imported(tree):
+        target = core_module(dotted)
+        if target is not None:
+            assert layer(target) <= layer(module), f"{module} imports {target}"
+
+
+def test_the_core_imports_no_plugin() -> None:
+    packages = {path.name for path in PLUGINS.glob("*/*") if (path / "__init__.py").is_file()}
+    assert packages
+    for module, tree in modules(CORE):
+        for dotted in imported(tree):
+            assert dotted.split(".")[0] not in packages, f"{module} imports {dotted}"
+
+
+def test_the_core_names_no_product() -> None:
+    plugins = list(PROJECT["entry-points"]["eportal"])
+    names = {plugin.lower() for plugin in plugins} | {"kernel", "kcare", "libcare", "qemu"}
+    for module, tree in modules(CORE):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert node.value.lower() not in names, f"{module} line {node.lineno}"
+
+
+def test_plugins_use_only_what_the_core_exports() -> None:
+    for folder in (path for path in PLUGINS.iterdir() if path.is_dir()):
+        for module, tree in modules(folder):
+            for dotted in imported(tree):
+                package, _, rest = dotted.partition(".")
+                if package == "eportal_core":
+                    assert rest in eportal_core.__all__, f"{folder.name} {module} uses {dotted}"
+
+
+def test_every_exported_name_is_there() -> None:
+    for name in eportal_core.__all__:
+        assert getattr(eportal_core, name) is not None
+
+
+def test_only_the_entry_points_name_the_bundled_plugins() -> None:
+    packages = {value.partition(":")[0] for value in PROJECT["entry-points"]["eportal"].values()}
+    bundled = {path.name for path in PLUGINS.glob("*/*") if (path / "__init__.py").is_file()}
+    assert packages == bundled
+
+
+def test_the_shared_check_in_path_has_no_slow_middleware() -> None:
+    for module, tree in modules(CORE):
+        used = {dotted.rpartition(".")[2] for dotted in imported(tree)}
+        assert "BaseHTTPMiddleware" not in used, module

@@ -1,0 +1,371 @@
+"""What happens to plugins: those that work, those that do not, and those that collide."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from eportal_core import (
+    ArchiveError,
+    Check,
+    Event,
+    Job,
+    PatchsetPlugin,
+    PatchsetSpec,
+    Portal,
+    Product,
+    Setting,
+    cli,
+    db,
+    hookimpl,
+    hookspecs,
+)
+from eportal_core.admin.app import admin_app
+from eportal_core.agent.app import agent_app
+from eportal_core.config import Config
+from eportal_core.errors import PluginError
+from eportal_core.jobs import all_jobs
+from eportal_core.markers import PROJECT
+from eportal_core.operations import keys, patchsets
+from eportal_core.plugins import GROUP, Plugins, load
+from eportal_core.portal import open_portal
+from tests.support.commands import CommandLine
+from tests.support.patches import KERNEL, WEB, archive
+
+FIRMWARE = Product(name="firmware", command="fw", title="Firmware")
+
+
+class Installed:
+    """Makes modules importable and names them as installed plugins."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.monkeypatch = monkeypatch
+        self.folder = folder
+        self.points: list[EntryPoint] = []
+
+    def plugin(self, name: str, value: object) -> None:
+        module = ModuleType(f"test_plugin_{name}")
+        module.plugin = value  # type: ignore[attr-defined]
+        self.monkeypatch.setitem(sys.modules, module.__name__, module)
+        self.points.append(EntryPoint(name, f"{module.__name__}:plugin", GROUP))
+
+    def source(self, name: str, text: str) -> None:
+        (self.folder / f"test_plugin_{name}.py").write_text(text)
+        self.monkeypatch.syspath_prepend(str(self.folder))
+        self.points.append(EntryPoint(name, f"test_plugin_{name}:plugin", GROUP))
+
+    def load(self) -> Plugins:
+        return load(self.points)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Installed:
+    return Installed(monkeypatch, tmp_path)
+
+
+def problem(plugins: Plugins) -> str:
+    (bad,) = plugins.problems
+    return bad.problem
+
+
+def opened(plugins: Plugins, data_dir: Path, **settings: object) -> Portal:
+    return open_portal(Config.of(data_dir, **settings), plugins)
+
+
+def test_bundled_plugins_come_through_the_entry_points() -> None:
+    plugins = load()
+    assert "kernelcare" in [plugin.name for plugin in plugins.found]
+    assert plugins.problems == []
+    assert plugins.products()["kernel"].command == "kcare"
+
+
+def test_a_plugin_that_raises_at_import_is_set_aside(installed: Installed) -> None:
+    installed.source("broken", "raise RuntimeError('no such library')")
+    installed.plugin("good", PatchsetPlugin(PatchsetSpec(FIRMWARE, r"F\d+", "firmware")))
+    plugins = installed.load()
+    assert problem(plugins) == "It cannot be imported: RuntimeError: no such library."
+    assert list(plugins.products()) == ["firmware"]
+
+
+def test_a_plugin_that_misspells_a_hook_is_set_aside(installed: Installed) -> None:
+    class Misspelt:
+        @hookimpl
+        def eportal_deplyo(self) -> None: ...
+
+    installed.plugin("misspelt", Misspelt())
+    assert problem(installed.load()) == (
+        "It implements eportal_deplyo, which is no hook; did you mean eportal_deploy?"
+    )
+
+
+def test_a_plugin_that_asks_for_an_unknown_argument_is_set_aside(installed: Installed) -> None:
+    class Greedy:
+        @hookimpl
+        def eportal_jobs(self, portal: Portal, database: object) -> None: ...
+
+    installed.plugin("greedy", Greedy())
+    assert "database" in problem(installed.load())
+
+
+def test_a_bad_plugin_shows_in_plugins_and_doctor(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    meta = folder / "broken-1.0.dist-info"
+    meta.mkdir(parents=True)
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[eportal]\nbroken = no_such_module:plugin\n")
+    run = CommandLine(data_dir, {})
+    path = {"PYTHONPATH": str(folder)}
+    shown = run("plugins", **path)
+    assert shown.returncode == 0
+    assert "broken     | broken       | 1.0" in shown.stdout
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in shown.stdout
+    doctor = run("doctor", **path)
+    assert doctor.returncode == 1
+    assert "BAD plugin broken: It cannot be imported" in doctor.stdout
+    required = run("key", EPORTAL_REQUIRED_PLUGINS="broken", **path)
+    assert required.returncode == 2
+    assert "REQUIRED_PLUGINS names broken: It cannot be imported" in required.stderr
+
+
+def test_a_required_plugin_that_is_missing_stops_the_start(cli: CommandLine) -> None:
+    done = cli("key", EPORTAL_REQUIRED_PLUGINS="libcare2")
+    assert done.returncode == 2
+    assert "REQUIRED_PLUGINS names libcare2, which is not installed" in done.stderr
+    assert not cli.data_dir.exists()
+
+
+def test_two_plugins_with_the_same_product_stop_the_start(installed: Installed) -> None:
+    for name in ("one", "two"):
+        installed.plugin(name, PatchsetPlugin(PatchsetSpec(FIRMWARE, r"F\d+", name)))
+    with pytest.raises(PluginError, match="Plugins one and two both bring the product firmware"):
+        cli.build(installed.load())
+
+
+def test_two_plugins_with_the_same_command_stop_the_start(installed: Installed) -> None:
+    class Commands:
+        @hookimpl
+        def eportal_commands(self, cli: click.Group) -> None:
+            cli.add_command(click.Command("firmware"))
+
+    installed.plugin("one", Commands())
+    installed.plugin("two", Commands())
+    with pytest.raises(PluginError, match="Plugins one and two both bring the command firmware"):
+        cli.build(installed.load())
+
+
+def test_a_plugin_that_takes_a_command_of_the_core_stops_the_start(installed: Installed) -> None:
+    class Commands:
+        @hookimpl
+        def eportal_commands(self, cli: click.Group) -> None:
+            cli.add_command(click.Command("feed"))
+
+    installed.plugin("one", Commands())
+    with pytest.raises(PluginError, match="Plugins the core and one both bring the command feed"):
+        cli.build(installed.load())
+
+
+def test_two_plugins_with_the_same_route_stop_the_start(
+    installed: Installed, data_dir: Path
+) -> None:
+    class Routes:
+        @hookimpl
+        def eportal_routes(self, portal: Portal) -> list[Route]:
+            return [Route("/admin/fw", lambda request: PlainTextResponse("fw"))]
+
+    installed.plugin("one", Routes())
+    installed.plugin("two", Routes())
+    portal = opened(installed.load(), data_dir)
+    with pytest.raises(PluginError, match="Plugins one and two both bring the route GET /admin/fw"):
+        admin_app(portal)
+
+
+def test_two_plugins_with_the_same_setting_stop_the_start(installed: Installed) -> None:
+    class Settings:
+        @hookimpl
+        def eportal_settings(self) -> list[Setting]:
+            return [Setting("FW_URL", str, None, "where it is")]
+
+    installed.plugin("one", Settings())
+    installed.plugin("two", Settings())
+    from eportal_core.config import load as load_config
+    from eportal_core.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="FW_URL") as error:
+        load_config(installed.load().settings(), {})
+    assert "one" in str(error.value)
+    assert "two" in str(error.value)
+
+
+def test_two_plugins_with_the_same_job_stop_the_start(installed: Installed, data_dir: Path) -> None:
+    class Jobs:
+        @hookimpl
+        def eportal_jobs(self, portal: Portal) -> list[Job]:
+            return [Job("fetch", 60, lambda: "nothing")]
+
+    installed.plugin("one", Jobs())
+    installed.plugin("two", Jobs())
+    with pytest.raises(PluginError, match="Plugins one and two both bring the job fetch"):
+        all_jobs(opened(installed.load(), data_dir))
+
+
+def test_a_plugin_that_fails_in_a_hook_is_named(installed: Installed) -> None:
+    class Fails:
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            raise ZeroDivisionError("division by zero")
+
+    installed.plugin("fails", Fails())
+    with pytest.raises(PluginError, match="Plugin fails failed in eportal_products: ZeroDivision"):
+        cli.build(installed.load())
+
+
+def test_every_hook_is_called(
+    installed: Installed, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One plugin implements every hook; living a little calls them all."""
+    called: set[str] = set()
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    (migrations / "0001_ticket.py").write_text(
+        "def up(migrator, db):\n    db.execute_sql('CREATE TABLE ticket (number TEXT)')\n"
+    )
+
+    class Curious:
+        @hookimpl
+        def eportal_settings(self) -> list[Setting]:
+            called.add("eportal_settings")
+            return [Setting("TICKET_PREFIX", str, "T-", "What tickets begin with.")]
+
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            called.add("eportal_products")
+            return [Product(name="tickets", command="tickets", title="Tickets", default=False)]
+
+        @hookimpl
+        def eportal_migrations(self) -> Path:
+            called.add("eportal_migrations")
+            return migrations
+
+        @hookimpl
+        def eportal_commands(self, cli: click.Group) -> None:
+            called.add("eportal_commands")
+            cli.add_command(click.Command("tickets", callback=lambda: click.echo("no tickets")))
+
+        @hookimpl
+        def eportal_startup(self, portal: Portal) -> None:
+            called.add("eportal_startup")
+
+        @hookimpl
+        def eportal_routes(self, portal: Portal) -> list[Route]:
+            called.add("eportal_routes")
+            return [Route("/admin/tickets", self.page)]
+
+        @hookimpl
+        def eportal_agent_routes(self, portal: Portal) -> list[Route]:
+            called.add("eportal_agent_routes")
+            return [Route("/tickets", self.page)]
+
+        @hookimpl
+        def eportal_jobs(self, portal: Portal) -> list[Job]:
+            called.add("eportal_jobs")
+            return [Job("tickets", 3600, lambda: "none")]
+
+        @hookimpl
+        def eportal_checks(self, portal: Portal) -> list[Check]:
+            called.add("eportal_checks")
+            return [Check("tickets", True, "none")]
+
+        @hookimpl(tryfirst=True)
+        def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> None:
+            called.add("eportal_deploy")
+
+        @hookimpl(tryfirst=True)
+        def eportal_unroll(self, portal: Portal, product: str, patchset: str, delete: bool) -> None:
+            called.add("eportal_unroll")
+
+        @hookimpl
+        def eportal_event(self, portal: Portal, event: Event) -> None:
+            called.add("eportal_event")
+            raise RuntimeError("an event that fails changes nothing")
+
+        def page(self, request: Request) -> PlainTextResponse:
+            return PlainTextResponse("no tickets")
+
+    installed.plugin("curious", Curious())
+    installed.points += [
+        EntryPoint("kernelcare", "eportal_kernelcare:plugin", GROUP),
+    ]
+    plugins = installed.load()
+    assert plugins.problems == []
+    assert plugins.settings()["curious"][0].name == "TICKET_PREFIX"
+    group = cli.build(plugins)
+    assert "tickets" in group.commands
+    portal = opened(plugins, data_dir)
+    assert [job.name for job in all_jobs(portal)] == ["tickets"]
+    assert [found for _, found in plugins.each("eportal_checks", portal=portal)]
+    with db.connection():
+        assert db.database.table_exists("ticket")
+        patchsets.deploy(portal, KERNEL, archive(tmp_path, "K20260101_01", {WEB: 1}))
+        patchsets.unroll(portal, KERNEL, "K20260101_01")
+    with TestClient(agent_app(portal)) as client:
+        assert client.get("/tickets").text == "no tickets"
+    with TestClient(admin_app(portal)) as client:
+        assert client.get("/admin/tickets").text == "no tickets"
+    assert called == {name for name in vars(hookspecs) if name.startswith(f"{PROJECT}_")}
+
+
+def test_a_wrapper_may_refuse_any_deploy(
+    installed: Installed, data_dir: Path, tmp_path: Path
+) -> None:
+    class TicketsPlease:
+        @hookimpl(wrapper=True)
+        def eportal_deploy(self, portal: Portal, product: str, archive: Path):  # type: ignore[no-untyped-def]
+            if not archive.with_suffix(".ticket").exists():
+                raise ArchiveError("Every deploy needs a ticket.")
+            return (yield)
+
+    installed.plugin("tickets", TicketsPlease())
+    installed.points += [EntryPoint("kernelcare", "eportal_kernelcare:plugin", GROUP)]
+    portal = opened(installed.load(), data_dir)
+    path = archive(tmp_path, "K20260101_01", {WEB: 1})
+    with db.connection():
+        with pytest.raises(ArchiveError, match="needs a ticket"):
+            patchsets.deploy(portal, KERNEL, path)
+        path.with_suffix(".ticket").touch()
+        patchsets.deploy(portal, KERNEL, path)
+
+
+def test_a_product_is_one_value(installed: Installed, data_dir: Path, tmp_path: Path) -> None:
+    """A second product needs data, no code: it deploys, and keys are gated by it."""
+    spec = PatchsetSpec(FIRMWARE, r"F\d{8}_\d+", "firmware", target="[a-z]+-[0-9]+")
+    installed.plugin("firmware", PatchsetPlugin(spec))
+    portal = opened(installed.load(), data_dir)
+    content = tmp_path / "content" / "nic-1" / "7"
+    content.mkdir(parents=True)
+    (content / "image.bin").write_bytes(b"image")
+    from eportal_core.patchsets.pack import pack
+
+    made = tmp_path / "F20260101_01.tar.gz"
+    pack(tmp_path / "content", made, spec)
+    with db.connection():
+        patchsets.deploy(portal, FIRMWARE, made)
+        assert keys.products_of(portal, keys.add(portal, "all")) == ["firmware"]
+    assert (data_dir / "firmware/nic-1/7/image.bin").read_bytes() == b"image"
+
+
+def test_every_hook_says_when_its_call_stops() -> None:
+    for name, hook in vars(hookspecs).items():
+        if name.startswith(f"{PROJECT}_"):
+            text = " ".join((hook.__doc__ or "").split())
+            stops = hook.eportal_spec["firstresult"]
+            assert ("Stops at the first answer" in text) == stops, name
+            assert ("Asks every plugin" in text) == (not stops), name
