@@ -108,7 +108,15 @@ def servers() -> Iterator[dict[str, Any]]:
     )
     rows = (
         Server.select(
-            Server, Key.key, Key.feed, Checkin.time, Checkin.uptime, Facts, patchset.alias("ps")
+            Server.id,
+            Server.tags,
+            Server.registered,
+            Key.key,
+            Key.feed,
+            Checkin.time,
+            Checkin.uptime,
+            Facts,
+            patchset.alias("ps"),
         )
         .join_from(Server, Key)
         .join_from(Server, Checkin)

@@ -14,6 +14,7 @@ from eportal_core.config import Config
 from eportal_core.plugins import load
 from eportal_core.portal import Portal, open_portal
 from tests.support.commands import CommandLine
+from tests.support.inprocess import InProcess
 from tests.support.serving import Served, serving
 
 
@@ -42,6 +43,12 @@ def agent(portal: Portal) -> Iterator[TestClient]:
 def cli(data_dir: Path) -> CommandLine:
     """``kc.eportal`` on an empty data directory."""
     return CommandLine(data_dir, {})
+
+
+@pytest.fixture
+def kc(data_dir: Path) -> InProcess:
+    """``kc.eportal`` on an empty data directory, run in this process."""
+    return InProcess(data_dir)
 
 
 @pytest.fixture

@@ -537,7 +537,7 @@ def test_a_config_does_not_change(tmp_path: Path) -> None:
 
 def test_the_page_of_settings_is_up_to_date() -> None:
     page = (ROOT / "docs/settings.md").read_text()
-    assert page == reference({}), "run: python -m eportal_core.config > docs/settings.md"
+    assert page == reference({}), "run scripts/document"
 
 
 def test_the_page_says_of_each_setting_what_an_operator_asks() -> None:

@@ -84,6 +84,7 @@ def key_command(products: Sequence[Product]) -> click.Command:
                 note=note or "",
                 server_limit=server_limit or 0,
                 products=chosen,
+                enabled=not disable,
             )
             click.echo(added.key)
         elif action is Action.CHANGE:

@@ -29,7 +29,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int] = ()
+    headings: Sequence[str], rows: Sequence[Sequence[str | int]], widths: Sequence[int] = ()
 ) -> None:
     """A table as documented: ``Count | Key`` over ``----- + ---``, numbers to the right.
 
@@ -37,7 +37,7 @@ def print_table(
     """
     least = widths or [0] * len(headings)
     sizes = [
-        max(width, len(heading), *(len(row[column]) for row in rows), 0)
+        max(width, len(heading), *(len(str(row[column])) for row in rows), 0)
         for column, (heading, width) in enumerate(zip(headings, least, strict=True))
     ]
     lines = [
@@ -45,8 +45,8 @@ def print_table(
         " + ".join("-" * size for size in sizes),
         *(
             " | ".join(
-                cell.rjust(size) if cell.isdigit() and column.isalpha() else cell.ljust(size)
-                for cell, size, column in zip(row, sizes, headings, strict=True)
+                str(cell).rjust(size) if isinstance(cell, int) else cell.ljust(size)
+                for cell, size in zip(row, sizes, strict=True)
             ).rstrip()
             for row in rows
         ),
@@ -54,11 +54,13 @@ def print_table(
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str | int:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return value
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

@@ -70,5 +70,4 @@ def delete_command(portal: Portal, server_id: str) -> None:
 
 def list_servers(portal: Portal) -> None:
     """``kc.eportal --list-servers``: how many servers each key has."""
-    rows = [(str(count), key) for count, key in queries.servers_by_key()]
-    print_table(("Count", "Key"), rows, (5, _KEY_WIDTH))
+    print_table(("Count", "Key"), queries.servers_by_key(), (5, _KEY_WIDTH))

@@ -57,7 +57,8 @@ class Group(_Described, click.Group):
     def describe(self, ctx: click.Context) -> argparse.ArgumentParser:
         parser = super().describe(ctx)
         usage = parser.format_usage().removeprefix("usage: ").rstrip()
-        parser.usage = f"{usage} command ..."
+        indent = " " * len(f"usage: {ctx.command_path} ")
+        parser.usage = f"{usage}\n{indent}command ..." if "\n" in usage else f"{usage} command ..."
         commands = parser.add_argument_group("commands")
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)

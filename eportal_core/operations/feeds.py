@@ -5,7 +5,7 @@ from __future__ import annotations
 from eportal_core import db
 from eportal_core.errors import Conflict, InvalidValue, NotFound
 from eportal_core.models import CHANNELS, MAIN, Feed, FeedPatchset, Key, record
-from eportal_core.operations.names import check_feed
+from eportal_core.operations.names import check_feed, is_plain, told
 from eportal_core.portal import Portal
 from eportal_core.types import Event
 
@@ -16,9 +16,9 @@ def get(name: str) -> Feed:
     Raises:
         NotFound: there is none.
     """
-    feed = Feed.get_or_none(name=name)
+    feed = Feed.get_or_none(name=name) if is_plain(name) else None
     if feed is None:
-        raise NotFound(f"There is no feed {name}.")
+        raise NotFound(f"There is no feed {told(name)}.")
     return feed
 
 

@@ -8,7 +8,7 @@ from eportal_core import db
 from eportal_core.errors import Conflict, InvalidValue, NotFound
 from eportal_core.models import MAIN, Key, Server
 from eportal_core.operations import feeds, servers
-from eportal_core.operations.names import check_key, check_text, random_id
+from eportal_core.operations.names import check_key, check_text, is_plain, random_id, told
 from eportal_core.portal import Portal
 from eportal_core.types import Event
 
@@ -23,9 +23,9 @@ def get(key: str) -> Key:
     Raises:
         NotFound: there is none.
     """
-    row = Key.get_or_none(key=key)
+    row = Key.get_or_none(key=key) if is_plain(key) else None
     if row is None:
-        raise NotFound(f"There is no key {key}.")
+        raise NotFound(f"There is no key {told(key)}.")
     return row
 
 
@@ -44,6 +44,7 @@ def add(
     note: str = "",
     server_limit: int = 0,
     products: Sequence[str] = DEFAULT_PRODUCTS,
+    enabled: bool = True,
 ) -> Key:
     """A new key; without ``key``, a random one of 16 letters and digits.
 
@@ -56,7 +57,7 @@ def add(
         if Key.get_or_none(key=name):
             raise Conflict(f"Key {name} exists already.")
         row = Key(key=name, feed=feeds.get(feed))
-        _set(portal, row, note=note, server_limit=server_limit, products=products, enabled=None)
+        _set(portal, row, note, server_limit, products, enabled)
         row = Key.new(**row.__data__)
     portal.announce(Event("key.added", name, feed))
     return row

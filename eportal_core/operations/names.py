@@ -59,5 +59,15 @@ def check_tags(tags: str) -> str | None:
     return ";".join(part for part in parts if part) or None
 
 
+def is_plain(name: str) -> bool:
+    """Whether anything may bear this name; for others the database cannot even be asked."""
+    return name.isprintable()
+
+
+def told(name: str) -> str:
+    """A name from anyone, as part of a sentence: as it is, unless it would tear the line."""
+    return name if name and is_plain(name) and len(name) <= 80 else _quoted(name)
+
+
 def _quoted(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -20,6 +20,7 @@ from eportal_core.models import (
     now,
 )
 from eportal_core.operations import feeds
+from eportal_core.operations.names import is_plain, told
 from eportal_core.portal import Portal
 from eportal_core.types import Event, Product, Release
 
@@ -32,9 +33,9 @@ def get(product: Product, name: str) -> Patchset:
     Raises:
         NotFound: it is not deployed here.
     """
-    patchset = Patchset.get_or_none(id=f"{product.name}/{name}")
+    patchset = Patchset.get_or_none(id=f"{product.name}/{name}") if is_plain(name) else None
     if patchset is None:
-        raise NotFound(f"There is no {product.title} patchset {name}.")
+        raise NotFound(f"There is no {product.title} patchset {told(name)}.")
     return patchset
 
 

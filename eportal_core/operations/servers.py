@@ -10,7 +10,7 @@ import peewee
 from eportal_core import db
 from eportal_core.errors import InvalidValue, NotFound, RegistrationRefused
 from eportal_core.models import Checkin, Facts, Key, Server, now, record
-from eportal_core.operations.names import check_hostname, check_tags, random_id
+from eportal_core.operations.names import check_hostname, check_tags, is_plain, random_id
 from eportal_core.portal import Portal
 from eportal_core.types import Event
 
@@ -23,7 +23,7 @@ def get(server_id: str) -> Server:
     Raises:
         NotFound: there is none.
     """
-    server = Server.get_or_none(id=server_id)
+    server = Server.get_or_none(id=server_id) if is_plain(server_id) else None
     if server is None:
         raise NotFound("There is no server with this id.")
     return server
@@ -83,7 +83,7 @@ def set_tags(portal: Portal, server_id: str, tags: str) -> Server:
 def clean_inactive(portal: Portal) -> int:
     """Remove every server silent for ``INACTIVE_SERVER_AGE``; returns how many."""
     oldest = now() - timedelta(seconds=portal.config["INACTIVE_SERVER_AGE"])
-    silent = peewee.fn.COALESCE(Checkin.time, Server.registered) < oldest
+    silent = (Checkin.time < oldest) | (Checkin.time.is_null() & (Server.registered < oldest))
     with db.database.atomic():
         count = drop(Server.select().join(Checkin).where(silent))
     if count:

@@ -170,7 +170,7 @@ def _pack(group: click.Group, spec: PatchsetSpec) -> None:
                 changelog=changelog.read() if changelog else "",
                 progress=progress,
             )
-        click.echo(f"{output} holds {len(manifest.targets)} targets")
+        click.echo(f"{output} was made, targets: {len(manifest.targets)}")
 
 
 def _legacy_options(cli: click.Group, spec: PatchsetSpec) -> None:

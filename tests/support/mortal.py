@@ -1,0 +1,201 @@
+"""Commands that die, or meet a full disk, at a chosen step.
+
+``python -m tests.support.mortal`` loads ``kc.eportal`` once, then forks a process for each command
+line it is told: what the command does is real, and a hundred crashes take seconds. A step is
+anything on the disk or in the database that the next process could see; the command dies by
+SIGKILL just before it. Between two steps nothing can be seen, so all moments are covered.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_CHANGES = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_PRELOADED = (
+    "eportal_core.cli",
+    "eportal_core.patchsets.archive",
+    "eportal_core.patchsets.store",
+    "eportal_kernelcare",
+    "playhouse.migrations",
+    "playhouse.pool",
+)
+#: Steps that need room on the disk.
+_GROWING = ("open", "os.mkdir", "os.rename", "os.link")
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What befalls a command; by default nothing does. Steps are counted from 1.
+
+    die_at: the step before which it is killed. die_at_byte: it is killed when a file grows to
+    more than so many bytes, in the middle of writing. full_from: the first of those steps that
+    need room on the disk at which there is none left; there is none afterwards.
+    """
+
+    die_at: int = 0
+    die_at_byte: int = 0
+    full_from: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """returncode: negative for a signal. output: both streams, and the step of a death."""
+
+    returncode: int
+    output: str
+
+    @property
+    def died(self) -> bool:
+        return self.returncode in (-signal.SIGKILL, -signal.SIGXFSZ)
+
+
+class Mortals:
+    """Runs command lines that may die."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __call__(self, data_dir: Path, *arguments: object, fate: Fate | None = None) -> Outcome:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {
+            "data_dir": str(data_dir),
+            "arguments": list(map(str, arguments)),
+            "fate": asdict(fate or Fate()),
+        }
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return Outcome(**json.loads(self._process.stdout.readline()))
+
+    def ok(self, data_dir: Path, *arguments: object) -> str:
+        outcome = self(data_dir, *arguments)
+        assert outcome.returncode == 0, outcome.output
+        return outcome.output
+
+
+@contextmanager
+def mortals() -> Iterator[Mortals]:
+    """The process that forks them, until the block ends."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("EPORTAL_")}
+    command = [sys.executable, "-m", __name__]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    ) as process:
+        yield Mortals(process)
+
+
+def watch(folder: str, step: Callable[[str, str], None]) -> None:
+    """Call ``step`` with kind and subject before every step below ``folder``; for good."""
+
+    def trace(statement: str) -> None:
+        if not statement.startswith(("SELECT", "PRAGMA")):
+            step("sql", statement)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            if flags & _WRITING and str(path).startswith(folder):
+                step(event, str(path))
+        elif event in _CHANGES:
+            # The last argument is a folder's descriptor, or -1: rmtree alone works by descriptors.
+            if arguments[-1] != -1 or str(arguments[0]).startswith(folder):
+                step(event, str(arguments[0]))
+
+    connect = sqlite3.connect
+
+    def connect_traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)
+        connection.set_trace_callback(trace)
+        return connection
+
+    sqlite3.connect = connect_traced
+    sys.addaudithook(hook)
+
+
+def _meet(fate: Fate, folder: str) -> None:
+    if fate.die_at_byte:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fate.die_at_byte, fate.die_at_byte))
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    count = 0
+
+    def step(kind: str, subject: str) -> None:
+        nonlocal count
+        if fate.full_from and kind not in _GROWING:
+            return
+        count += 1
+        if count == fate.die_at:
+            os.write(2, f"died before {kind} {subject}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fate.full_from and count >= fate.full_from:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), subject)
+
+    watch(folder, step)
+
+
+def _command(arguments: list[str]) -> int:
+    from eportal_core.cli import main
+    from eportal_core.commands.session import Session
+    from eportal_core.plugins import load
+
+    if arguments == ["sweep"]:
+        # What `serve` does first; serving itself does not end.
+        Session(load(), os.environ).portal.storage.sweep()
+        return 0
+    return main(arguments)
+
+
+def _live(data_dir: str, arguments: list[str], fate: Fate, output: int) -> None:
+    """The forked process: it does not return."""
+    code = 70
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ["EPORTAL_DATA_DIR"] = data_dir
+        _meet(fate, data_dir)
+        code = _command(arguments)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _serve() -> None:
+    # Before the first fork, once for all of them.
+    for module in _PRELOADED:
+        import_module(module)
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _live(order["data_dir"], order["arguments"], Fate(**order["fate"]), writing)
+        os.close(writing)
+        with open(reading, "rb") as pipe:  # noqa: PTH123
+            output = pipe.read().decode()
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"returncode": os.waitstatus_to_exitcode(status), "output": output}))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()
