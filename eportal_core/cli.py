@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -88,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format=LOG_FORMAT, level=logging.INFO, stream=sys.stdout)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        # What agents report may have characters that this terminal has not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # A reader that had enough ends us quietly, as it ends any other program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:

@@ -23,7 +23,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME = "eportal.sqlite"
 
 #: FULL: what was answered survives a power cut, not only a crash of the process.
+#: busy_timeout: how long a transaction waits for another process's to end, milliseconds. It stands
+#: here because the pool takes an argument ``timeout`` for itself.
 PRAGMAS = {
+    "busy_timeout": 30_000,
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": "on",
@@ -32,17 +35,25 @@ PRAGMAS = {
 }
 
 
+class _Database(PooledSqliteDatabase):  # type: ignore[misc]
+    """SQLite, as its transactions end when the disk is full."""
+
+    def rollback(self) -> None:
+        """It may have rolled back already; asked again, it would hide why by another error."""
+        if self.connection().in_transaction:
+            super().rollback()
+
+
 def connect(data_dir: Path) -> peewee.Database:
     """Bind the models to the database in ``data_dir``; opens nothing yet.
 
     ``lock_type="IMMEDIATE"`` takes the write lock at BEGIN: two transactions that read and then
     write wait for each other and do not fail.
     """
-    bound: peewee.Database = PooledSqliteDatabase(
+    bound: peewee.Database = _Database(
         str(data_dir / FILE_NAME),
         pragmas=PRAGMAS,
         lock_type="IMMEDIATE",
-        timeout=30,
         max_connections=64,
         stale_timeout=None,
         # The pool hands a connection from thread to thread, to one at a time.
@@ -80,6 +91,11 @@ def errors() -> Iterator[None]:
         yield
     except (peewee.OperationalError, peewee.InternalError) as error:
         raise DatabaseError(f"The database cannot be used: {error}.") from error
+    except peewee.DatabaseError as error:
+        # A file that is damaged or none of a database's; the more special ones are our mistakes.
+        if type(error) is not peewee.DatabaseError:
+            raise
+        raise DatabaseError(f"The database cannot be used: {error}.") from error
 
 
 def migrate(directories: Mapping[str, Path]) -> list[str]:
@@ -87,7 +103,11 @@ def migrate(directories: Mapping[str, Path]) -> list[str]:
 
     directories: plugin name -> its folder of ``0001_name.py`` scripts.
     Returns the applied names as ``core/0001_initial``.
+
+    Raises:
+        DatabaseError: a newer version was here.
     """
+    refuse_newer(directories)
     # Loading it costs as much as a whole command, and nearly none migrates.
     from playhouse.migrations import Runner
 
@@ -107,17 +127,24 @@ def pending(directories: Mapping[str, Path]) -> list[str]:
     ]
 
 
-def unknown(directories: Mapping[str, Path]) -> list[str]:
-    """Names of migrations that the database has and this version has not: a newer one was here."""
-    return [
-        f"{owner}/{name}"
-        for owner, folder, table in _histories(directories)
-        for name in sorted(_applied(table) - _scripts(folder))
-    ]
+def refuse_newer(directories: Mapping[str, Path]) -> None:
+    """Refuse a database that has migrations which this version has not.
+
+    Raises:
+        DatabaseError: a newer version was here; the sentence names one of its migrations.
+    """
+    for owner, folder, table in _histories(directories):
+        for name in sorted(_applied(table) - _scripts(folder)):
+            raise DatabaseError(
+                f"The database was made by a newer version or another set of plugins: it has "
+                f"{owner}/{name}, which is not installed here."
+            )
 
 
-def is_empty() -> bool:
-    return not database.get_tables()
+def is_empty(directories: Mapping[str, Path]) -> bool:
+    """Whether nothing was migrated yet; the table of a history may be there, made just before."""
+    histories = {table for _, _, table in _histories(directories)}
+    return histories.issuperset(database.get_tables())
 
 
 def _histories(directories: Mapping[str, Path]) -> Iterator[tuple[str, Path, str]]:

@@ -14,7 +14,7 @@ from eportal_core.config import Config
 from eportal_core.errors import DatabaseError, NotFound
 from eportal_core.models import Level, Patchset, set_node
 from eportal_core.plugins import Plugins
-from eportal_core.storage import Entry, Storage, disk_errors
+from eportal_core.storage import Entry, Storage, disk_errors, write_file
 from eportal_core.types import Event, Product
 
 log = logging.getLogger("eportal.portal")
@@ -63,18 +63,23 @@ def open_portal(config: Config, plugins: Plugins) -> Portal:
         DatabaseError: the database is of another version, or cannot be used.
     """
     plugins.require(config["REQUIRED_PLUGINS"])
-    portal = Portal(
-        config,
-        plugins,
-        plugins.products(),
-        Storage(config.data_dir, config.patches_dir, _is_known),
-    )
-    portal.storage.create()
+    portal = Portal(config, plugins, plugins.products(), open_storage(config))
     db.connect(config.data_dir)
     with db.connection():
         _check_schema(portal)
-    set_node(_instance_id(config.data_dir / "instance-id"))
+    set_node(_instance_id(portal.storage))
     return portal
+
+
+def open_storage(config: Config) -> Storage:
+    """The folders that ``config`` names, made where they are missing.
+
+    Raises:
+        StorageError: a folder cannot be made.
+    """
+    storage = Storage(config.data_dir, config.patches_dir, _is_known)
+    storage.create()
+    return storage
 
 
 def migrations(plugins: Plugins) -> dict[str, Path]:
@@ -84,38 +89,29 @@ def migrations(plugins: Plugins) -> dict[str, Path]:
 
 def _check_schema(portal: Portal) -> None:
     directories = migrations(portal.plugins)
-    if db.is_empty():
-        # Several commands may meet a fresh data directory at once.
-        with portal.storage.exclusive():
+    if db.is_empty(directories):
+        # Several commands may meet a fresh data directory at once, or die: all of it or nothing.
+        with portal.storage.lock(), db.database.atomic():
             db.migrate(directories)
-    elif newer := db.unknown(directories):
-        raise DatabaseError(
-            f"The database was made by a newer version or another set of plugins: it has "
-            f"{newer[0]}, which is not installed here."
-        )
-    elif waiting := db.pending(directories):
+        return
+    db.refuse_newer(directories)
+    if waiting := db.pending(directories):
         raise DatabaseError(
             f"The database waits for {', '.join(waiting)}: stop the portal, make a backup, "
             f"then run kc.eportal migrate."
         )
 
 
-def _instance_id(path: Path) -> str:
+def _instance_id(storage: Storage) -> str:
     """The random name of this installation, made at its first start."""
+    path = storage.data_dir / "instance-id"
     with disk_errors():
-        try:
-            return path.read_text().strip()
-        except FileNotFoundError:
-            aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-            aside.write_text(f"{uuid.uuid4().hex}\n")
-            try:
-                path.hardlink_to(aside)
-            except FileExistsError:
-                # Another process was first; its name stays.
-                return path.read_text().strip()
-            finally:
-                aside.unlink()
-            return path.read_text().strip()
+        if not path.exists():
+            with storage.lock():
+                # Another process may have been first; its name stays.
+                if not path.exists():
+                    write_file(path, f"{uuid.uuid4().hex}\n".encode())
+        return path.read_text().strip()
 
 
 def _is_known(entry: Entry) -> bool:

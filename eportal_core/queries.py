@@ -12,6 +12,7 @@ import peewee
 from eportal_core import db
 from eportal_core.models import (
     MAIN,
+    UNDEPLOYED,
     Checkin,
     Facts,
     Feed,
@@ -152,21 +153,33 @@ def servers() -> Iterator[dict[str, Any]]:
         }
 
 
-def patchsets(product: Product) -> list[dict[str, Any]]:
-    """Patchsets oldest first, with their state in each feed."""
+def patchsets(product: Product, feed: str | None = None) -> list[dict[str, Any]]:
+    """Patchsets oldest first, with their state in each feed, or in ``feed`` alone.
+
+    ``status`` is the state in ``feed``, else in ``main``, as in the HTTP API.
+
+    Raises:
+        NotFound: there is no feed of this name.
+    """
+    names = [row["name"] for row in feeds(feed)]
     states: dict[str, dict[str, str]] = {}
     deployed = FeedPatchset.select(FeedPatchset.patchset, FeedPatchset.feed, FeedPatchset.state)
-    for patchset, feed, state in db.rows(deployed):
-        states.setdefault(patchset, {})[feed] = state
+    for patchset, name, state in db.rows(deployed):
+        states.setdefault(patchset, {})[name] = state
+
+    def state_in(patchset: str, name: str) -> str:
+        return states.get(patchset, {}).get(name, UNDEPLOYED)
+
     return [
         {
             "patchset": row.name,
+            "status": state_in(row.id, feed or MAIN),
             "released": row.released or None,
             "appeared": shown(row.appeared),
             "distros": row.distros,
             "channels": row.channels,
             "size": row.size,
-            "feeds": states.get(row.id, {}),
+            "feeds": {name: state_in(row.id, name) for name in names},
         }
         for row in Patchset.select()
         .where(Patchset.product == product.name)

@@ -56,8 +56,12 @@ def run_both(portal: Portal) -> None:
     """Run both parts as child processes; when one ends, the other is stopped too.
 
     Raises:
-        PortalError: a part ended by itself.
+        PortalError: an address cannot be used, or a part ended by itself.
     """
+    parts = _parts(portal)
+    # Said here, it is said once, and nothing was started.
+    for address, _ in parts.values():
+        _listen(*address).close()
     reading, writing = os.pipe()
     environ = {**os.environ, _LIFELINE: str(reading)}
     children = {
@@ -66,7 +70,7 @@ def run_both(portal: Portal) -> None:
             env=environ,
             pass_fds=[reading],
         )
-        for part in _parts(portal)
+        for part in parts
     }
     os.close(reading)
     stopping = threading.Event()

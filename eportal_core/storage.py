@@ -8,18 +8,22 @@ and the database does not know is removed. Crash, refusal and clean end are swep
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import logging
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from eportal_core.errors import StorageError
+
+log = logging.getLogger("eportal.storage")
 
 _JOURNAL = "journal.json"
 
@@ -52,6 +56,10 @@ class Storage:
     def staging(self) -> Path:
         return self.patches_dir / "staging"
 
+    @property
+    def _lock_file(self) -> Path:
+        return self.staging / "lock"
+
     def create(self) -> None:
         """Make the folders that every portal has.
 
@@ -64,17 +72,26 @@ class Storage:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Only one process publishes or deletes at a time; leftovers are swept before and after.
-
-        The kernel drops the lock when its holder dies, however it dies.
-        """
-        with disk_errors(), (self.staging / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """Publish or delete, one process at a time; leftovers are swept before and after."""
+        with self.lock():
             self._sweep()
             try:
                 yield
             finally:
                 self._sweep()
+
+    def sweep(self) -> None:
+        """Remove what a crash left; a process that is at work does it itself."""
+        with disk_errors(), suppress(BlockingIOError), self._lock_file.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._sweep()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process at a time; the kernel frees the lock when its holder dies."""
+        with disk_errors(self.patches_dir), self._lock_file.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def workspace(self) -> Path:
         """A fresh empty folder on the file system of the patches; swept when the lock is freed."""
@@ -84,51 +101,86 @@ class Storage:
 
     def journal(self, workspace: Path, entries: Sequence[Entry]) -> None:
         """Name, durably, what is about to appear or to go; call it under ``exclusive``."""
-        aside = workspace / f"{_JOURNAL}.new"
-        with aside.open("wb") as file:
-            file.write(msgspec.json.encode(entries))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(workspace / _JOURNAL)
-        sync_folder(workspace)
+        write_file(workspace / _JOURNAL, msgspec.json.encode(entries))
+        sync_folder(self.staging)
 
     def _sweep(self) -> None:
         for workspace in self.staging.iterdir():
-            if not workspace.is_dir():
-                continue
-            journal = workspace / _JOURNAL
-            if journal.exists():
-                for entry in msgspec.json.decode(journal.read_bytes(), type=list[Entry]):
-                    if not self.is_known(entry):
-                        for path in entry.paths:
-                            self._remove(self.patches_dir / path)
-            shutil.rmtree(workspace)
+            if _is_folder(workspace):
+                named = _read_journal(workspace / _JOURNAL)
+                unknown = [entry for entry in named if not self.is_known(entry)]
+                for entry in unknown:
+                    for path in entry.paths:
+                        self.remove(self.patches_dir / path)
+                if unknown:
+                    # What is gone may not come back once nothing names it any more.
+                    sync_tree(self.patches_dir)
+                shutil.rmtree(workspace)
 
-    def _remove(self, path: Path) -> None:
-        if path.is_dir():
+    def remove(self, path: Path) -> None:
+        """Remove a file or folder, and the folders above that this leaves empty."""
+        if not path.parent.resolve().is_relative_to(self.patches_dir.resolve()):
+            log.error("%s is not removed: a link leads out of the patches directory.", path)
+            return
+        if _is_folder(path):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        folder = path.parent
-        while folder not in (self.patches_dir, self.archives) and folder.exists():
-            if any(folder.iterdir()):
+        for folder in path.parents:
+            if folder in (self.patches_dir, self.archives):
                 return
-            folder.rmdir()
-            folder = folder.parent
+            # It holds something else, or has gone already.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 @contextmanager
-def disk_errors() -> Iterator[None]:
+def disk_errors(folder: Path | None = None) -> Iterator[None]:
     """Turn the operating system's refusals into one sentence.
 
     Raises:
-        StorageError: with what the system said and of which file.
+        StorageError: with what the system said and of which file; of ``folder`` if it named none.
     """
     try:
         yield
     except OSError as error:
-        where = f" at {error.filename}" if error.filename else ""
+        place = error.filename or folder
+        where = f" at {place}" if place else ""
         raise StorageError(f"The disk refused{where}: {error.strerror or error}.") from error
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _read_journal(journal: Path) -> list[Entry]:
+    """A crash leaves a whole journal or none; a damaged disk may leave anything."""
+    try:
+        return msgspec.json.decode(journal.read_bytes(), type=list[Entry])
+    except FileNotFoundError:
+        return []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        log.error(
+            "The journal %s was damaged (%s) and is given up: an unfinished deploy or deletion may "
+            "have left files that no agent gets. Deploying that archive again puts them in order.",
+            journal,
+            error,
+        )
+        return []
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write ``path`` durably; a crash leaves it as it was or as it will be.
+
+    Only one process at a time may write it.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -136,5 +188,20 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory: Path) -> None:
+    """Return when all of the file system of ``directory`` is on the disk.
+
+    One call instead of an fsync for each of thousands of files and directories.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(directory))
     finally:
         os.close(descriptor)

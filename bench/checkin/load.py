@@ -39,5 +39,7 @@ def saturate(port: int, requests: Path, start: int, seconds: int, core: int) -> 
     command = ["taskset", "-c", str(core), wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += ["--timeout", "5s", "-s", str(SCRIPT), f"http://127.0.0.1:{port}"]
     command += ["--", str(requests), str(start)]
-    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+    if run.returncode:
+        raise SystemExit(f"wrk failed: {run.stdout}{run.stderr}")
     return Saturated(**json.loads(run.stdout.splitlines()[-1]))

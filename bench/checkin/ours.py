@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from serving import BIN, Variant
 
 OURS = "ours, uvicorn"
 GRANIAN = "ours, granian"
+ALL_CHANGED = f"{OURS}, all facts new"
 
 # The whole of two large tables, and nothing that an index could answer.
 SCAN = "SELECT count(*) FROM server JOIN facts ON server = id WHERE processor LIKE '%nomatch%'"
@@ -24,30 +26,41 @@ STORED = tuple(name for name in data.FACTS if name != "ip")
 _TABLES = {"uptime": "checkin", "tags": "server"}
 
 
-def variants(directory: Path, fleet: int) -> tuple[Variant, Variant]:
-    """The agent process under uvicorn and under granian, with a data directory each."""
-    mine, other = directory / "uvicorn", directory / "granian"
-    mine.mkdir(parents=True)
-    fill_ours(mine, fleet)
-    subprocess.run(["cp", "-r", str(mine), str(other)], check=True)
-    return (
-        Variant(
-            OURS,
-            lambda _port: [str(BIN / "kc.eportal"), "serve", "--only", "agent"],
-            {"EPORTAL_DATA_DIR": str(mine)},
-            lambda ids: stored(mine, ids),
-        ),
-        Variant(
-            GRANIAN,
-            lambda port: [
-                *(str(BIN / "granian"), "--interface", "asgi", "--factory"),
-                *("--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop"),
-                *("--no-ws", "--log-level", "warning", "asgi:create"),
-            ],
-            {"EPORTAL_DATA_DIR": str(other)},
-            lambda ids: stored(other, ids),
-        ),
-    )
+def variants(directory: Path, fleet: int) -> dict[str, Variant]:
+    """The agent process, by name; each with a data directory of its own.
+
+    The one for new facts has its own too, so that its facts are not old news to another.
+    """
+    directory.mkdir()
+    first = directory / "0"
+    first.mkdir()
+    fill_ours(first, fleet)
+    made = {}
+    for number, (name, command) in enumerate(_COMMANDS.items()):
+        own = directory / str(number)
+        if own != first:
+            subprocess.run(["cp", "-r", str(first), str(own)], check=True)
+        made[name] = Variant(name, command, {"EPORTAL_DATA_DIR": str(own)}, partial(stored, own))
+    return made
+
+
+def _uvicorn(_port: int) -> list[str]:
+    return [str(BIN / "kc.eportal"), "serve", "--only", "agent"]
+
+
+def _granian(port: int) -> list[str]:
+    return [
+        *(str(BIN / "granian"), "--interface", "asgi", "--factory"),
+        *("--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop"),
+        *("--no-ws", "--log-level", "warning", "asgi:create"),
+    ]
+
+
+_COMMANDS: dict[str, Callable[[int], list[str]]] = {
+    OURS: _uvicorn,
+    ALL_CHANGED: _uvicorn,
+    GRANIAN: _granian,
+}
 
 
 def database(variant: Variant) -> Path:

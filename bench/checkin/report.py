@@ -8,7 +8,7 @@ from math import nan
 from statistics import median
 from typing import Any
 
-from ours import GRANIAN, OURS
+from ours import ALL_CHANGED, GRANIAN, OURS
 from paced import Paced
 from turns import Disk, Turn
 from variants import BARE, DOCUMENTED, TUNED
@@ -16,8 +16,6 @@ from variants import BARE, DOCUMENTED, TUNED
 PEER_RATE = 100
 OUR_RATE = 1000
 DISK_RATE = 500
-
-ALL_CHANGED = f"{OURS}, all facts new"
 
 # Of a core: a turn in which other processes took more is taken again.
 NOISE = 0.1

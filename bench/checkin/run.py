@@ -22,7 +22,6 @@ import turns
 from fill_peer import fill_peer
 from paced import Paced, pace
 from report import (
-    ALL_CHANGED,
     DISK_RATE,
     OUR_RATE,
     PEER_RATE,
@@ -35,7 +34,7 @@ from report import (
 )
 from serving import HERE, Variant, serving
 from turns import Setting
-from variants import BARE, DOCUMENTED, TUNED, bare, peer
+from variants import DOCUMENTED, TUNED, bare, peer
 
 LINES = 80_000
 # Far below what the peer can do, because strace slows it.
@@ -139,11 +138,14 @@ class Contender:
     in which fsync is counted.
     """
 
-    name: str
     variant: Variant
     changed: float
     rate: int | None = None
     disk_rate: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.variant.name
 
 
 def _contenders(servers: int, directory: Path, changed: float) -> list[Contender]:
@@ -151,14 +153,14 @@ def _contenders(servers: int, directory: Path, changed: float) -> list[Contender
     tuned, documented = directory / "tuned.db", directory / "documented.db"
     fill_peer(tuned, servers)
     subprocess.run(["cp", str(tuned), str(documented)], check=True)
-    mine, granian = ours.variants(directory / "ours", servers)
-    peers = peer(TUNED, "tuned", tuned), peer(DOCUMENTED, "documented", documented)
+    mine = ours.variants(directory / "ours", servers)
     return [
-        Contender(BARE, bare(), changed),
-        Contender(mine.name, mine, changed, OUR_RATE, DISK_RATE),
-        Contender(ALL_CHANGED, mine, 1),
-        Contender(granian.name, granian, changed, OUR_RATE),
-        *(Contender(one.name, one, changed, PEER_RATE, PEER_DISK_RATE) for one in peers),
+        Contender(bare(), changed),
+        Contender(mine[ours.OURS], changed, OUR_RATE, DISK_RATE),
+        Contender(mine[ours.ALL_CHANGED], 1),
+        Contender(mine[ours.GRANIAN], changed, OUR_RATE),
+        Contender(peer(TUNED, "tuned", tuned), changed, PEER_RATE, PEER_DISK_RATE),
+        Contender(peer(DOCUMENTED, "documented", documented), changed, PEER_RATE, PEER_DISK_RATE),
     ]
 
 
@@ -181,7 +183,7 @@ def _round(
 
 def _check_equality(variants: list[Variant], servers: int, setting: Setting) -> int:
     """Stop the run if answers or rows differ; the next unused generation of facts."""
-    for variant in dict.fromkeys(variants):
+    for variant in variants:
         if variant.stored is None:
             continue
         _say(f"{servers:,} servers: answers and rows of {variant.name}")

@@ -60,6 +60,8 @@ def serving(variant: Variant, core: int, log: Path) -> Iterator[Running]:
         _await_ready(variant, process, port, log)
         yield Running(process.pid, port)
     finally:
+        if process.poll() is not None:
+            print(f"{variant.name} ended by itself: {process.returncode}", file=sys.stderr)
         _stop(process)
 
 

@@ -9,6 +9,9 @@ from eportal_core.agent.checkin import credentials, refused
 from eportal_core.agent.memory import Memory
 from eportal_core.models import MAIN
 
+#: Goes with every 401.
+BASIC = {"WWW-Authenticate": 'Basic realm="ePortal"'}
+
 
 def memory_of(request: Request) -> Memory:
     memory: Memory = request.app.state.memory
@@ -35,8 +38,7 @@ def admit(request: Request, product: str, *, anonymous: bool = False) -> str:
         refusal = refused(entry, product)
         if entry is None or refusal is not None:
             status, sentence = refusal or (401, "")
-            realm = {"WWW-Authenticate": 'Basic realm="ePortal"'} if status == 401 else None
-            raise HTTPException(status, sentence, realm)
+            raise HTTPException(status, sentence, BASIC if status == 401 else None)
         feed = entry.feed
     prefix: str | None = request.path_params.get("feed")
     if prefix is not None and prefix not in memory.latest[product]:

@@ -47,13 +47,15 @@ def agent_app(portal: Portal) -> ASGIApp:
         follower.stop()
         writer.stop()
 
-    own = [*health_routes(lambda: writer.problem), *registration_routes(portal, writer.put)]
     admin = ForwardAdmin(f"http://127.0.0.1:{portal.config['ADMIN_PORT']}")
+    own = [
+        *health_routes(lambda: writer.problem),
+        *registration_routes(portal, writer.put),
+        # Before the plugins', whose paths may begin with a feed: none is named admin.
+        Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
+    ]
     app = Starlette(
-        routes=[
-            *compose(portal, "eportal_agent_routes", own),
-            Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
-        ],
+        routes=compose(portal, "eportal_agent_routes", own),
         lifespan=lifespan,
         exception_handlers=HANDLERS,
         middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES)],

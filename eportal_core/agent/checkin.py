@@ -18,10 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eportal_core.agent.facts import QUERY_MAX_BYTES
 from eportal_core.agent.memory import KeyEntry, Memory
 from eportal_core.agent.writer import Raw
+from eportal_core.errors import DatabaseError
 
 _REALM = (b"www-authenticate", b'Basic realm="ePortal"')
-_UNKNOWN = "This server id is not registered here."
-_DISABLED = "The key of this server is disabled."
+UNKNOWN = "This server id is not registered here."
+DISABLED = "The key of this server is disabled."
 _NO_PRODUCT = "The key of this server does not have this product."
 _UNSUPPORTED = "There are no patches for this kernel."
 _TOO_LONG = "The query is too long."
@@ -55,11 +56,15 @@ class CheckinApp:
             return
         entry = self._memory.servers.get(server)
         if entry is None:
-            await run_in_threadpool(self._memory.follow_after_miss)
+            try:
+                await run_in_threadpool(self._memory.follow_after_miss)
+            except DatabaseError as error:
+                await send_text(send, error.status, str(error))
+                return
             entry = self._memory.servers.get(server)
         refusal = refused(entry, self._product)
         if entry is None or refusal is not None:
-            await send_text(send, *(refusal or (401, _UNKNOWN)))
+            await send_text(send, *(refusal or (401, UNKNOWN)))
             return
         query = scope["query_string"]
         if len(query) > QUERY_MAX_BYTES:
@@ -115,9 +120,9 @@ def credentials(scope: Scope) -> bytes | None:
 def refused(entry: KeyEntry | None, product: str) -> tuple[int, str] | None:
     """Status and sentence for a server that may not have ``product``; None if it may."""
     if entry is None:
-        return 401, _UNKNOWN
+        return 401, UNKNOWN
     if not entry.enabled:
-        return 403, _DISABLED
+        return 403, DISABLED
     if product not in entry.products:
         return 403, _NO_PRODUCT
     return None

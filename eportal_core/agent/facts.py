@@ -95,7 +95,7 @@ def read_json(data: bytes) -> Reported:
 
 def digest(reported: Reported, ip: str, kernel_id: str) -> bytes:
     """Eight bytes that change when any fact but the uptime does."""
-    parts = [text or "" for text in reported.texts()]
+    parts = ["-" if text is None else f"={text}" for text in reported.texts()]
     parts += [str(reported.patch_level), ip, kernel_id]
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
 

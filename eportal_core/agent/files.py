@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import BinaryIO
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from eportal_core import db
 from eportal_core.agent.access import admit
@@ -17,8 +21,23 @@ from eportal_core.patchsets.store import PatchsetStore
 PUBLIC_FILES = frozenset({"kpatch.info", "kpatch.info.sig"})
 
 
+class LevelConvertor(Convertor[int]):
+    """A level in a path, as manifests may have it; a longer number names no file."""
+
+    regex = "[1-9][0-9]{0,9}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("level", LevelConvertor())
+
+
 def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
-    """An endpoint for paths with ``target``, ``level`` and ``file``, and maybe ``feed``.
+    """An endpoint for paths with ``target``, ``{level:level}`` and ``file``, and maybe ``feed``.
 
     Registered servers whose key has the product may call it; public files anybody.
     """
@@ -26,19 +45,39 @@ def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
 
     def endpoint(request: Request) -> Response:
         target, name = request.path_params["target"], request.path_params["file"]
-        level = int(request.path_params["level"])
+        level: int = request.path_params["level"]
         feed = admit(request, product, anonymous=name in PUBLIC_FILES)
         path = store.file(target, level, name)
         if path is None or not _in_feed(product, feed, target, level):
             raise HTTPException(404, "There is no such file.")
-        response = FileResponse(
-            path, stat_result=path.stat(), media_type="application/octet-stream"
-        )
+        try:
+            response = OpenFileResponse(path.open("rb"))
+        except FileNotFoundError:
+            raise HTTPException(404, "There is no such file.") from None
         if _is_fresh(request, response.headers["etag"]):
+            response.close()
             return Response(status_code=304, headers={"etag": response.headers["etag"]})
         return response
 
     return endpoint
+
+
+class OpenFileResponse(FileResponse):
+    """Sends a file to its end, also when it is deleted before the first byte has left."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(
+            f"/proc/self/fd/{file.fileno()}",
+            stat_result=os.fstat(file.fileno()),
+            media_type="application/octet-stream",
+        )
+        self.close = file.close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.close()
 
 
 def _in_feed(product: str, feed: str, target: str, level: int) -> bool:
@@ -59,6 +98,6 @@ def _in_feed(product: str, feed: str, target: str, level: int) -> bool:
 
 
 def _is_fresh(request: Request, etag: str) -> bool:
-    """Source: RFC 9110, If-None-Match compares weakly."""
-    known = request.headers.get("if-none-match", "")
-    return etag in (tag.strip().removeprefix("W/") for tag in known.split(","))
+    """Source: RFC 9110, 13.1.2: If-None-Match compares weakly, and an asterisk means any."""
+    known = request.headers.get("if-none-match", "").split(",")
+    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known)

@@ -34,7 +34,8 @@ class ForwardAdmin:
 
     def __init__(self, address: str) -> None:
         self._address = httpx2.URL(address)
-        self._client = httpx2.AsyncClient(timeout=None, trust_env=False)
+        # Nothing is encrypted here; not to verify saves loading the system's certificates.
+        self._client = httpx2.AsyncClient(timeout=None, trust_env=False, verify=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._forward(Request(scope, receive))
@@ -56,9 +57,11 @@ class ForwardAdmin:
         path: bytes = request.scope["raw_path"] + (b"?" + query if query else b"")
         outgoing = self._client.build_request(
             request.method,
-            self._address.copy_with(raw_path=path),
+            self._address,
             headers=headers,
             content=request.stream() if has_body else None,
+            # As it came: a URL would be normalized, and ".." lead out of /admin.
+            extensions={"target": path},
         )
         try:
             return _Relayed(await self._client.send(outgoing, stream=True))

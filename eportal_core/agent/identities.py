@@ -22,6 +22,12 @@ _LEFT = """
 UPDATE identity SET last_seen = COALESCE((SELECT time FROM checkin WHERE server = ?), last_seen)
 WHERE server = ? AND hostname = ?
 """
+_FORGET = """
+DELETE FROM identity WHERE server = ? AND hostname NOT IN
+ (SELECT hostname FROM identity WHERE server = ? ORDER BY last_seen DESC LIMIT ?)
+"""
+#: Names kept under an id; a machine that invents one each time may not fill the disk.
+_KEPT = 50
 
 
 class Seen(NamedTuple):
@@ -53,3 +59,4 @@ def note_identities(seen: Iterable[Seen]) -> None:
     db.execute_many(_LEFT, [(s.server, s.server, current.get(s.server)) for s in others])
     db.execute_many(_SEEN, [(s.kernel_id, s.time, s.server, s.hostname) for s in sightings])
     db.execute_many(_RETURNED, [(s.server, s.hostname) for s in returned])
+    db.execute_many(_FORGET, [(s.server, s.server, _KEPT) for s in others])

@@ -70,9 +70,16 @@ class Memory:
                 for product in self.latest:
                     self._load_feed(product, feed.name)
 
-    def follow(self) -> None:
-        """Apply what the change log says since the last look."""
+    def follow(self, *, unless_within: float = 0) -> None:
+        """Apply what the change log says since the last look, if that is long enough ago, seconds.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
         with self._lock, db.connection():
+            # Asked here: of many that waited for the lock, the first one looks for all.
+            if time.monotonic() - self._followed < unless_within:
+                return
             appliers = {
                 "key": self._apply_key,
                 "server": self._apply_server,
@@ -92,17 +99,21 @@ class Memory:
             self._followed = time.monotonic()
 
     def follow_after_miss(self) -> None:
-        """Look now, unless somebody just did: a flood of unknown ids costs no more than a few."""
-        if time.monotonic() - self._followed > MISS_PERIOD:
-            self.follow()
+        """Look now, unless somebody just did: a flood of unknown ids costs no more than a few.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        self.follow(unless_within=MISS_PERIOD)
 
     def level(self, product: str, feed: str, target: str) -> bytes | None:
         """The newest level that ``feed`` has for ``target``, in digits."""
         return self.latest[product].get(feed, {}).get(target)
 
-    def is_supported(self, product: str, target: str) -> bool:
-        """Whether any feed has patches for ``target``."""
-        return any(target in answers for answers in self.latest[product].values())
+    def is_supported(self, product: str, target: str, feed: str | None = None) -> bool:
+        """Whether ``feed``, or without it any feed, has patches for ``target``."""
+        feeds = list(self.latest[product].items())
+        return any(target in answers for name, answers in feeds if feed in (None, name))
 
     def _entry(self, key: Key) -> KeyEntry:
         products = frozenset(keys.products_of(self.portal, key))

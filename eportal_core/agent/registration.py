@@ -17,13 +17,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from eportal_core import db
-from eportal_core.agent.access import memory_of
-from eportal_core.agent.checkin import credentials
+from eportal_core.agent.access import BASIC, memory_of
+from eportal_core.agent.checkin import DISABLED, UNKNOWN, credentials
 from eportal_core.agent.facts import QUERY_MAX_BYTES
 from eportal_core.agent.writer import Raw
 from eportal_core.errors import InvalidValue, NotFound, RegistrationRefused
 from eportal_core.models import Actor, acting
-from eportal_core.operations import servers
+from eportal_core.operations import names, servers
 from eportal_core.portal import Portal
 from eportal_core.web.arguments import read_arguments
 
@@ -126,15 +126,15 @@ def _checkin_endpoint(put: Callable[[Raw], object]) -> Callable[[Request], Await
         if server not in memory.servers:
             await run_in_threadpool(memory.follow_after_miss)
         entry = memory.servers.get(server)
-        if entry is None or not entry.enabled:
-            return JSONResponse(
-                {"error": "unknown-server", "detail": "This server may not check in."}, 401
-            )
+        if entry is None:
+            return JSONResponse({"error": "unknown-server", "detail": UNKNOWN}, 401, BASIC)
+        if not entry.enabled:
+            return JSONResponse({"error": "account-locked", "detail": DISABLED}, 403)
         body = await request.body()
         if len(body) > QUERY_MAX_BYTES:
             raise InvalidValue("The facts are too long.")
         kernel_id = request.query_params.get("kernel_id", "")
-        put(Raw(server, time.time(), client_address(request), kernel_id[:40], b"", body or b"{}"))
+        put(Raw(server, time.time(), client_address(request), kernel_id, b"", body or b"{}"))
         return JSONResponse({"result": "ok"})
 
     return endpoint
@@ -157,7 +157,7 @@ async def _in_thread(
 
 
 def client_address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return names.shown_address(request.client.host) if request.client else ""
 
 
 def _as_json(data: dict[str, Any], message: str | None) -> Response:

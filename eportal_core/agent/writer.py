@@ -20,13 +20,14 @@ from eportal_core.agent.identities import Seen, note_identities
 from eportal_core.errors import DatabaseError, InvalidValue
 from eportal_core.models import Actor, acting
 from eportal_core.operations import names, servers
+from eportal_core.patchsets.spec import SAFE_SEGMENT
 from eportal_core.portal import Portal
 
 log = logging.getLogger("eportal.checkins")
 
 _CHECKIN = "UPDATE checkin SET time = ?, uptime = COALESCE(?, uptime), digest = ? WHERE server = ?"
 _FACTS = """
-UPDATE facts SET hostname = COALESCE(?, hostname), ip = ?, kernel_id = ?,
+UPDATE facts SET hostname = COALESCE(?, hostname), ip = ?, kernel_id = COALESCE(?, kernel_id),
  updated = CASE WHEN COALESCE(?, patch_level, -1) = COALESCE(patch_level, -1)
   THEN updated ELSE ? END,
  patch_level = COALESCE(?, patch_level), patch_type = COALESCE(?, patch_type),
@@ -149,13 +150,16 @@ def _read(raw: Raw) -> Report:
             names.check_hostname(reported.hostname)
         except InvalidValue:
             reported.hostname = None
+    ip = names.shown_address(raw.ip)
+    # The path may name anything; what is no target was not reported.
+    kernel_id = raw.kernel_id if SAFE_SEGMENT.fullmatch(raw.kernel_id) else ""
     return Report(
         raw.server.decode(),
         int(raw.time * 1_000_000),
-        raw.ip,
-        raw.kernel_id,
+        ip,
+        kernel_id,
         reported,
-        facts.digest(reported, raw.ip, raw.kernel_id),
+        facts.digest(reported, ip, kernel_id),
     )
 
 
@@ -164,7 +168,7 @@ def _facts_row(report: Report) -> tuple[object, ...]:
     return (
         reported.hostname,
         report.ip,
-        report.kernel_id,
+        report.kernel_id or None,
         reported.patch_level,
         report.time,
         reported.patch_level,

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 class Action(Enum):
@@ -29,7 +30,9 @@ def action_options(thing: str) -> Callable[[Callable[..., None]], Callable[..., 
                 raise click.UsageError(
                     f"argument {chosen[1].value}: not allowed with argument {chosen[0].value}"
                 )
-            function(*args, action=chosen[0] if chosen else Action.LIST, **kwargs)
+            action = chosen[0] if chosen else Action.LIST
+            _refuse_ignored(action)
+            function(*args, action=action, **kwargs)
 
         for flag, name, verb in (
             ("-d", "delete", "delete"),
@@ -41,6 +44,26 @@ def action_options(thing: str) -> Callable[[Callable[..., None]], Callable[..., 
         return command
 
     return decorate
+
+
+def _refuse_ignored(action: Action) -> None:
+    """Refuse options that ``action`` would not look at.
+
+    Raises:
+        click.UsageError: a value was given and nothing is added or changed, or the other way round.
+    """
+    context = click.get_current_context()
+    actions = {member.value for member in Action}
+    for parameter in context.command.params:
+        option = parameter.opts[-1]
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if not isinstance(parameter, click.Option) or not given or option in actions:
+            continue
+        if parameter.name == "as_json":
+            if action is not Action.LIST:
+                raise click.UsageError(f"argument {option}: not allowed with {action.value}")
+        elif action in (Action.LIST, Action.DELETE):
+            raise click.UsageError(f"argument {option}: only allowed with -a or -c")
 
 
 def named(name: str | None, thing: str) -> str:

@@ -80,7 +80,7 @@ def key_command(products: Sequence[Product]) -> click.Command:
             added = keys.add(
                 portal,
                 key,
-                feed=feed or MAIN,
+                feed=MAIN if feed is None else feed,
                 note=note or "",
                 server_limit=server_limit or 0,
                 products=chosen,

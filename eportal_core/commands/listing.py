@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,13 +11,16 @@ from typing import Any
 import click
 import msgspec
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 #: The option of every command that lists something.
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="print JSON"
 )
 
 
-def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], as_json: bool) -> None:
+def show(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], as_json: bool = False
+) -> None:
     """Print ``rows``; ``columns`` maps a key of the row to the table's heading."""
     if as_json:
         print_json(list(rows))
@@ -25,7 +30,9 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], as_json:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    # Readable by any program, whatever the encoding of this terminal.
+    sys.stdout.write(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 def print_table(

@@ -7,8 +7,7 @@ import click
 from eportal_core import db
 from eportal_core.commands.session import Session, pass_session
 from eportal_core.commands.usage import Command
-from eportal_core.portal import migrations
-from eportal_core.storage import disk_errors
+from eportal_core.portal import migrations, open_storage
 
 
 @click.command(
@@ -30,10 +29,9 @@ def migratedb_command(session: Session, upgrade: bool) -> None:
 
 
 def _migrate(session: Session) -> None:
-    with disk_errors():
-        session.config.data_dir.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(session.config)
     db.connect(session.config.data_dir)
-    with db.connection():
+    with storage.lock(), db.connection():
         applied = db.migrate(migrations(session.plugins))
     for name in applied:
         click.echo(f"{name} was applied")

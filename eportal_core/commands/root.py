@@ -54,7 +54,8 @@ def add_action(
         click.Option(
             [flag],
             metavar=metavar,
-            is_flag=metavar is None,
+            # Not False: that would let the value be left out.
+            is_flag=True if metavar is None else None,
             help=summary,
             callback=call,
             expose_value=False,

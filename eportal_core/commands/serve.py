@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from eportal_core.commands.session import Session, pass_session
 from eportal_core.commands.usage import Command
+from eportal_core.errors import PortalError
+
+log = logging.getLogger("eportal.server")
 
 
 @click.command(
@@ -24,7 +29,13 @@ def serve_command(session: Session, only: str | None) -> None:
     # The web server takes a third of a second to load, which no other command should wait for.
     from eportal_core import server
 
+    portal = session.portal
+    try:
+        portal.storage.sweep()
+    except PortalError as error:
+        # The leftovers harm no agent; not to be served would.
+        log.error("%s What a crash left stays until the next deploy.", error)
     if only is None:
-        server.run_both(session.portal)
+        server.run_both(portal)
     else:
-        server.run_one(session.portal, only)
+        server.run_one(portal, only)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from eportal_core import queries
-from eportal_core.commands.listing import json_option, print_table, show
+from eportal_core.commands.listing import json_option, print_json, print_table, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Group
 from eportal_core.operations import servers
@@ -39,6 +39,8 @@ _KEY_WIDTH = 32
 def server_command(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is None:
         context.invoke(list_command, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"argument --json: write it after {context.invoked_subcommand}")
 
 
 @server_command.command("list", short_help="list registered servers")
@@ -46,7 +48,12 @@ def server_command(context: click.Context, as_json: bool) -> None:
 @pass_portal
 def list_command(portal: Portal, as_json: bool) -> None:
     """list registered servers; Clones names machines that share a server id"""
-    show(queries.servers(), _COLUMNS, as_json)
+    rows = queries.servers()
+    if as_json:
+        print_json(list(rows))
+        return
+    # Nobody reads microseconds in a table.
+    show(({**row, "checkin": (row["checkin"] or "never")[:19]} for row in rows), _COLUMNS)
 
 
 @server_command.command("clean", short_help="remove servers that are gone")

@@ -10,9 +10,13 @@ from eportal_core.errors import InvalidValue
 
 _ALPHABET = string.ascii_letters + string.digits
 _FEED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: What else the first part of a path may be.
+_NOT_FEEDS = frozenset({"admin"})
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 #: Source: RFC 1123 hosts and RFC 1035 lengths; underscores are seen in the wild.
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})")
+#: IPv4 and IPv6, with a zone.
+_ADDRESS = re.compile(r"[A-Za-z0-9.:%_-]{1,64}")
 TAGS_MAX_LENGTH = 1000
 
 
@@ -22,6 +26,8 @@ def random_id() -> str:
 
 
 def check_feed(name: str) -> str:
+    if name in _NOT_FEEDS:
+        raise InvalidValue(f"A feed cannot be named {name}: paths of the portal begin with it.")
     if not _FEED.fullmatch(name):
         raise InvalidValue(
             f"{_quoted(name)} is no feed name: up to 64 letters, digits, dots, dashes and "
@@ -43,6 +49,11 @@ def check_hostname(hostname: str) -> str:
     if not _HOSTNAME.fullmatch(hostname):
         raise InvalidValue(f"{_quoted(hostname)} is no host name.")
     return hostname
+
+
+def shown_address(address: str) -> str:
+    """``address``, or nothing if it cannot be one: a proxy passes on what it was told."""
+    return address if _ADDRESS.fullmatch(address) else ""
 
 
 def check_text(text: str, what: str, length: int) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import peewee
@@ -65,34 +66,40 @@ def deploy(
 
 def enable(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Enable one patchset in ``feed``."""
-    _apply(portal, [get(product, name)], feed, ENABLED)
+    _apply(portal, feed, ENABLED, lambda: [get(product, name)])
 
 
 def disable(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Disable one patchset in ``feed``: automatic and mass enabling will skip it."""
-    _apply(portal, [get(product, name)], feed, DISABLED)
+    _apply(portal, feed, DISABLED, lambda: [get(product, name)])
 
 
 def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Enable ``name`` and everything older, except what is disabled in ``feed``."""
-    last = get(product, name)
-    wanted = [
-        patchset
-        for patchset in _of(product)
-        if patchset.position <= last.position and state_in(patchset, feed) != DISABLED
-    ]
-    _apply(portal, wanted, feed, ENABLED)
+
+    def wanted() -> list[Patchset]:
+        last = get(product, name)
+        return [
+            patchset
+            for patchset in _of(product)
+            if patchset.position <= last.position and state_in(patchset, feed) != DISABLED
+        ]
+
+    _apply(portal, feed, ENABLED, wanted)
 
 
 def undeploy_downto(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Take ``name`` and everything newer out of ``feed``; disabled ones stay disabled."""
-    first = get(product, name)
-    wanted = [
-        patchset
-        for patchset in _of(product)
-        if patchset.position >= first.position and state_in(patchset, feed) == ENABLED
-    ]
-    _apply(portal, list(reversed(wanted)), feed, None)
+
+    def wanted() -> list[Patchset]:
+        first = get(product, name)
+        return [
+            patchset
+            for patchset in reversed(_of(product))
+            if patchset.position >= first.position and state_in(patchset, feed) == ENABLED
+        ]
+
+    _apply(portal, feed, None, wanted)
 
 
 def unroll(portal: Portal, product: Product, name: str, *, delete: bool = False) -> None:
@@ -152,7 +159,9 @@ def clean(portal: Portal, product: Product, *, dry_run: bool) -> list[str]:
     names = [patchset.name for patchset in obsolete(product)]
     if not dry_run:
         for name in names:
-            unroll(portal, product, name, delete=True)
+            # Gone already when two clean at once.
+            with suppress(NotFound):
+                unroll(portal, product, name, delete=True)
     return names
 
 
@@ -202,8 +211,12 @@ def _store(product: Product, release: Release) -> Patchset:
     return patchset
 
 
-def _apply(portal: Portal, patchsets: Sequence[Patchset], feed: str, state: str | None) -> None:
+def _apply(
+    portal: Portal, feed: str, state: str | None, wanted: Callable[[], list[Patchset]]
+) -> None:
+    # Chosen in the transaction: nobody deletes one of them meanwhile.
     with db.database.atomic():
+        patchsets = wanted()
         changed = _set_state(patchsets, feeds.get(feed).name, state)
     word = state or "undeployed"
     _tell(portal, changed, patchsets, feed, word)

@@ -7,7 +7,6 @@ docs/archives.md.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import re
@@ -23,7 +22,7 @@ from eportal_core.patchsets.manifest import MANIFEST_NAME, File, Manifest, Targe
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
 from eportal_core.patchsets.streams import COMPRESSIONS, Progress, decompress
 from eportal_core.patchsets.tar import Member, TarReader, shown
-from eportal_core.storage import disk_errors
+from eportal_core.storage import disk_errors, sync_tree
 
 #: ``<target>/latest``, a symbolic link whose text is the level (libcare storage layout).
 LATEST = "latest"
@@ -84,7 +83,7 @@ def unpack(
     """
     name = spec.check_name(patchset_name(archive))
     try:
-        with disk_errors():
+        with disk_errors(staging):
             if not archive.is_file():
                 raise ArchiveError("it is not a regular file.")
             by_ratio = max(RATIO_FREE_BYTES, limits.ratio * archive.stat().st_size)
@@ -286,18 +285,3 @@ def _write(path: Path, content: Iterator[memoryview]) -> File:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         size = file.tell()
     return File(digest.hexdigest(), size)
-
-
-def sync_tree(directory: Path) -> None:
-    """Return when all of the file system of ``directory`` is on the disk.
-
-    One call instead of an fsync for each of thousands of files and directories.
-    """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(directory))
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,7 @@ from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
 from eportal_core.models import MAIN
-from eportal_core.operations import feeds, patchsets
+from eportal_core.operations import patchsets
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.portal import Portal
 
@@ -29,7 +29,7 @@ def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
         product.command,
         help=f"manage {product.title} patchsets",
         short_help=f"manage {product.title} patchsets",
-        no_args_is_help=True,
+        no_args_is_help=False,
     )
     for add in (_deploy, _unroll, _states, _list, _verify, _pack):
         add(group, spec)
@@ -102,19 +102,15 @@ def _list(group: click.Group, spec: PatchsetSpec) -> None:
     @json_option
     @pass_portal
     def command(portal: Portal, feed: str | None, as_json: bool) -> None:
-        names = [feeds.get(feed).name] if feed else [row["name"] for row in queries.feeds()]
-        rows = queries.patchsets(spec.product)
+        rows = queries.patchsets(spec.product, feed)
         if as_json:
             print_json(rows)
             return
+        names = [row["name"] for row in queries.feeds(feed)]
         print_table(
             ("Patchset", "Appeared", *names),
             [
-                (
-                    row["patchset"],
-                    row["appeared"][:19],
-                    *(row["feeds"].get(name, "undeployed") for name in names),
-                )
+                (row["patchset"], row["appeared"][:19], *(row["feeds"][name] for name in names))
                 for row in rows
             ],
         )

@@ -19,7 +19,8 @@ MANIFEST_MAX_BYTES = 64 * 1024 * 1024
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Level = Annotated[int, msgspec.Meta(ge=1, le=9_999_999_999)]
-Size = Annotated[int, msgspec.Meta(ge=0)]
+#: Up to here every JSON reader has integers exactly.
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ShortText = Annotated[str, msgspec.Meta(max_length=1000)]
 Channel = Annotated[str, msgspec.Meta(pattern=r"^(default|test|unstable)$")]
 

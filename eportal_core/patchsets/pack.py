@@ -77,7 +77,9 @@ def pack(
             for folder in _target_folders(directory, spec)
         }
         if absent := draft.targets.keys() - targets.keys():
-            raise ArchiveError(f"{directory / MANIFEST_NAME} names {min(absent)!r}, not there.")
+            raise ArchiveError(
+                f"{directory / MANIFEST_NAME} names the target {min(absent)!r}, which is not there."
+            )
         found = {target.distro for target in targets.values()} - {""}
         manifest = Manifest(
             format=FORMAT,
@@ -96,7 +98,7 @@ def pack(
 
 
 def _read_draft(path: Path, spec: PatchsetSpec, name: str) -> Draft:
-    if not path.exists():
+    if not _is_file(path):
         return Draft()
     try:
         draft = msgspec.json.decode(path.read_bytes(), type=Draft)

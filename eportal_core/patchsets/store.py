@@ -14,10 +14,9 @@ from pathlib import Path
 
 from eportal_core.errors import ArchiveError
 from eportal_core.models import Level, Patchset
-from eportal_core.patchsets.archive import sync_tree
 from eportal_core.patchsets.manifest import Manifest, Target, decode
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
-from eportal_core.storage import Entry, Storage, sync_folder
+from eportal_core.storage import Entry, Storage, sync_folder, sync_tree
 
 _CHUNK = 1 << 20
 
@@ -75,9 +74,12 @@ class PatchsetStore:
         archive.rename(self.storage.archives / archive.name)
         meta.rename(self.meta(manifest.name))
         for target, entry in fresh:
-            folder = self.tree / target
-            folder.mkdir(parents=True, exist_ok=True)
-            (content / target / str(entry.level)).rename(folder / str(entry.level))
+            place = self.tree / target / str(entry.level)
+            if os.path.lexists(place):
+                # No patchset knows it: left behind where the disk lost a journal or the database.
+                self.storage.remove(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (content / target / str(entry.level)).rename(place)
         sync_folder(self.storage.archives)
         sync_tree(self.tree)
 
@@ -96,16 +98,19 @@ class PatchsetStore:
     def faults(self, patchset: Patchset) -> Iterator[str]:
         """Re-hash everything ``patchset`` published; one sentence for each thing that is wrong."""
         archive = self.storage.archives / patchset.archive
-        if not archive.is_file():
+        if not os.path.lexists(archive):
             yield f"{patchset.archive} is missing from {archive.parent}"
-        elif _sha256(archive) != patchset.sha256:
-            yield f"{patchset.archive} has changed since it was deployed"
+        elif fault := _fault(archive, patchset.sha256):
+            yield f"{archive} {fault}"
         try:
             manifest = self.manifest(patchset)
         except (ArchiveError, OSError) as error:
             yield f"the manifest of {patchset.name} cannot be used: {error}"
             return
-        for row in Level.select().where(Level.patchset == patchset):
+        rows = list(Level.select().where(Level.patchset == patchset))
+        for target in sorted(manifest.targets.keys() - {row.target for row in rows}):
+            yield f"the manifest of {patchset.name} was changed for {target}"
+        for row in rows:
             entry = manifest.targets.get(row.target)
             if entry is None or entry.level != row.level or entry.digest() != row.digest:
                 yield f"the manifest of {patchset.name} was changed for {row.target}"
@@ -120,8 +125,8 @@ class PatchsetStore:
         for name, file in entry.files.items():
             if name not in present:
                 yield f"{folder / name} is missing"
-            elif _sha256(folder / name) != file.sha256:
-                yield f"{folder / name} differs from the manifest"
+            elif fault := _fault(folder / name, file.sha256):
+                yield f"{folder / name} {fault}"
 
     def _is_published(self, target: str, entry: Target) -> bool:
         """Whether the very same level is in place already, from this or another patchset."""
@@ -156,6 +161,14 @@ def copy_hashed(source: Path, copy: Path) -> str:
     return digest.hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _fault(path: Path, sha256: str) -> str:
+    """What is wrong with a file that was published with this hash; empty when nothing is."""
+    # What a link leads to was not published.
+    if path.is_symlink() or not path.is_file():
+        return "is no regular file"
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if found == sha256 else "has changed since it was deployed"

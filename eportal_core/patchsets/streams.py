@@ -28,8 +28,9 @@ from eportal_core.errors import ArchiveError
 
 #: Unpacked bytes handed on at a time; also the largest pipe an unprivileged process may ask for.
 CHUNK = 1024 * 1024
-#: Compressed bytes read at a time by the decoders inside this process.
-READ = 256 * 1024
+#: Compressed bytes read at a time by the decoders inside this process; more of them would be copied
+#: once for each of many tiny streams.
+READ = 64 * 1024
 #: The dictionary of ``xz -9`` is 64 MiB; streams that ask for more than twice that are refused.
 XZ_MEMORY = 128 * 1024 * 1024
 #: 4 bytes of zstd can stand for a 128 KiB block, so this much input is at most 64 MiB of output.
@@ -198,7 +199,9 @@ def _decode(file: FileIO, compression: Compression) -> Generator[bytes, None, No
         try:
             chunk = decoder.decompress(data, CHUNK)
         except (OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError):
-            raise ArchiveError(f"its {compression.title} stream is damaged.") from None
+            raise ArchiveError(
+                f"its {compression.title} stream is damaged, or needs too much memory."
+            ) from None
         if chunk:
             yield chunk
         if decoder.eof:
@@ -235,12 +238,15 @@ def _lbzip2(program: str, file: FileIO, size: int) -> Generator[memoryview, None
     with process:
         pipe = cast(FileIO, process.stdout)
         try:
-            # Costs speed only: a user may have no right to more pipe pages.
-            with contextlib.suppress(PermissionError):
+            # Costs speed only: a user may have no right to so large a pipe.
+            with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
             while count := pipe.readinto(buffer):
                 yield buffer[:count]
-            if process.wait() != 0:
+            code = process.wait()
+            if code < 0:
+                raise ArchiveError(f"lbzip2 was ended by signal {-code} while it read it.")
+            if code > 0:
                 raise ArchiveError("its bzip2 stream is truncated or damaged.")
         finally:
             process.kill()

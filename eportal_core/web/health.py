@@ -15,7 +15,8 @@ from eportal_core.errors import DatabaseError
 def health_routes(problem: Callable[[], str]) -> list[Route]:
     """``problem`` tells what keeps the process from serving, empty when nothing does."""
 
-    def alive(request: Request) -> Response:
+    # Needs no thread: it answers when all of them wait for the database.
+    async def alive(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     def ready(request: Request) -> Response:

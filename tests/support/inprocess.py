@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from unittest import mock
 
 from eportal_core import db
 from eportal_core.cli import TALKATIVE, main
+from eportal_core.db import FILE_NAME as DATABASE
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,25 @@ class InProcess:
         return json.loads(self.ok(*arguments, "--json"))
 
     def refused(self, *arguments: object, code: int) -> str:
-        """The one sentence of a command that must fail with ``code``, having printed no more."""
+        """The sentence of a command that must fail with ``code`` and change nothing at all."""
+        if not self.data_dir.exists():
+            self.ok("feed")
+        before = self.world()
         done = self(*arguments)
         assert (done.code, done.out) == (code, ""), done
+        assert self.world() == before
         return done.said
+
+    def world(self) -> tuple[list[str], dict[str, bytes | None]]:
+        """Everything in the database, and every file with its bytes; None for a folder."""
+        with closing(sqlite3.connect(self.data_dir / DATABASE)) as database:
+            rows = list(database.iterdump())
+        files = {
+            str(path.relative_to(self.data_dir)): None if path.is_dir() else path.read_bytes()
+            for path in self.data_dir.rglob("*")
+            if not path.name.startswith(DATABASE)
+        }
+        return rows, files
 
 
 @contextmanager

@@ -8,20 +8,25 @@ SIGKILL just before it. Between two steps nothing can be seen, so all moments ar
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
 import resource
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+LIFE_SECONDS = 60
 
 _CHANGES = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -41,14 +46,22 @@ _GROWING = ("open", "os.mkdir", "os.rename", "os.link")
 class Fate:
     """What befalls a command; by default nothing does. Steps are counted from 1.
 
-    die_at: the step before which it is killed. die_at_byte: it is killed when a file grows to
-    more than so many bytes, in the middle of writing. full_from: the first of those steps that
-    need room on the disk at which there is none left; there is none afterwards.
+    die_at: the step before which it is killed. die_before: words of such a step instead.
+    die_at_byte: it is killed when a file grows to more than so many bytes, in the middle of
+    writing. full_from: the first of those steps that need room on the disk at which there is none
+    left; there is none afterwards. full_at_byte: no file may grow to more than so many bytes.
+    powerless: root is as weak as anybody before a file's permissions.
     """
 
     die_at: int = 0
-    die_at_byte: int = 0
+    die_before: str = ""
+    die_at_byte: int | None = None
     full_from: int = 0
+    full_at_byte: int | None = None
+    powerless: bool = False
+
+
+NONE = Fate()
 
 
 @dataclass(frozen=True)
@@ -69,20 +82,42 @@ class Mortals:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def __call__(self, data_dir: Path, *arguments: object, fate: Fate | None = None) -> Outcome:
+    def __call__(
+        self,
+        data_dir: Path,
+        *arguments: object,
+        fate: Fate = NONE,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> Outcome:
+        (outcome,) = self.together(data_dir, [arguments], fate, settings)
+        return outcome
+
+    def together(
+        self,
+        data_dir: Path,
+        commands: Sequence[Sequence[object]],
+        fate: Fate = NONE,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Outcome]:
+        """Run command lines at the same moment, each in a process of its own."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {
-            "data_dir": str(data_dir),
-            "arguments": list(map(str, arguments)),
-            "fate": asdict(fate or Fate()),
+            "settings": {"DATA_DIR": str(data_dir), **settings},
+            "commands": [list(map(str, arguments)) for arguments in commands],
+            "fate": asdict(fate),
         }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return Outcome(**json.loads(self._process.stdout.readline()))
+        return [Outcome(**row) for row in json.loads(self._process.stdout.readline())]
 
-    def ok(self, data_dir: Path, *arguments: object) -> str:
-        outcome = self(data_dir, *arguments)
+    def ok(
+        self,
+        data_dir: Path,
+        *arguments: object,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        outcome = self(data_dir, *arguments, settings=settings)
         assert outcome.returncode == 0, outcome.output
         return outcome.output
 
@@ -110,10 +145,9 @@ def watch(folder: str, step: Callable[[str, str], None]) -> None:
             path, _, flags = arguments
             if flags & _WRITING and str(path).startswith(folder):
                 step(event, str(path))
-        elif event in _CHANGES:
-            # The last argument is a folder's descriptor, or -1: rmtree alone works by descriptors.
-            if arguments[-1] != -1 or str(arguments[0]).startswith(folder):
-                step(event, str(arguments[0]))
+        # The last argument is a folder's descriptor, or -1; rmtree alone works by descriptors.
+        elif event in _CHANGES and (arguments[-1] != -1 or str(arguments[0]).startswith(folder)):
+            step(event, str(arguments[0]))
 
     connect = sqlite3.connect
 
@@ -127,10 +161,15 @@ def watch(folder: str, step: Callable[[str, str], None]) -> None:
 
 
 def _meet(fate: Fate, folder: str) -> None:
-    if fate.die_at_byte:
+    if fate.powerless:
+        # No capabilities. Source: capset(2), version 3.
+        ctypes.CDLL(None).capset(struct.pack("Ii", 0x20080522, 0), bytes(24))
+    if fate.die_at_byte is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (fate.die_at_byte, fate.die_at_byte))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    if fate.full_at_byte is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fate.full_at_byte, fate.full_at_byte))
     count = 0
 
     def step(kind: str, subject: str) -> None:
@@ -138,8 +177,9 @@ def _meet(fate: Fate, folder: str) -> None:
         if fate.full_from and kind not in _GROWING:
             return
         count += 1
-        if count == fate.die_at:
-            os.write(2, f"died before {kind} {subject}\n".encode())
+        words = f"{kind} {subject}"
+        if count == fate.die_at or (fate.die_before and fate.die_before in words):
+            os.write(2, f"died before {words}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
         if fate.full_from and count >= fate.full_from:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), subject)
@@ -159,14 +199,21 @@ def _command(arguments: list[str]) -> int:
     return main(arguments)
 
 
-def _live(data_dir: str, arguments: list[str], fate: Fate, output: int) -> None:
+def _live(
+    settings: dict[str, str], arguments: list[str], fate: Fate, output: int, gate: int
+) -> None:
     """The forked process: it does not return."""
     code = 70
     try:
+        os.read(gate, 1)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.environ["EPORTAL_DATA_DIR"] = data_dir
-        _meet(fate, data_dir)
+        # The ones of before know what they were opened on, and it was another thing.
+        sys.stdout = sys.stderr = os.fdopen(output, "w")
+        # A command that should have failed may wait for ever.
+        signal.alarm(LIFE_SECONDS)
+        os.environ.update({f"EPORTAL_{name}": value for name, value in settings.items()})
+        _meet(fate, settings["DATA_DIR"])
         code = _command(arguments)
     except SystemExit as end:
         code = int(end.code or 0)
@@ -174,7 +221,6 @@ def _live(data_dir: str, arguments: list[str], fate: Fate, output: int) -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
 
 
@@ -185,16 +231,29 @@ def _serve() -> None:
 
     for line in sys.stdin:
         order = json.loads(line)
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _live(order["data_dir"], order["arguments"], Fate(**order["fate"]), writing)
-        os.close(writing)
-        with open(reading, "rb") as pipe:  # noqa: PTH123
-            output = pipe.read().decode()
-        _, status = os.waitpid(pid, 0)
-        print(json.dumps({"returncode": os.waitstatus_to_exitcode(status), "output": output}))
-        sys.stdout.flush()
+        fate = Fate(**order["fate"])
+        # All of them read this pipe, and go when it is closed.
+        gate, opener = os.pipe()
+        started = []
+        for arguments in order["commands"]:
+            reading, writing = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                os.close(opener)
+                _live(order["settings"], arguments, fate, writing, gate)
+            os.close(writing)
+            started.append((pid, reading))
+        os.close(gate)
+        os.close(opener)
+        print(json.dumps([_end(pid, reading) for pid, reading in started]), flush=True)
+
+
+def _end(pid: int, reading: int) -> dict[str, int | str]:
+    """Wait for the process; its exit code and what it printed."""
+    with open(reading, "rb") as pipe:
+        output = pipe.read().decode()
+    _, status = os.waitpid(pid, 0)
+    return {"returncode": os.waitstatus_to_exitcode(status), "output": output}
 
 
 if __name__ == "__main__":

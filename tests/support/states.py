@@ -32,6 +32,10 @@ class State:
         """Whether everything published in ``other`` is here; there may be more."""
         return self.rows == other.rows and other.published() <= self.published()
 
+    def knows(self, patchset: str) -> bool:
+        """Whether the database has ``<product>/<name>``."""
+        return patchset in {row[0] for row in self.rows[1]}
+
     def published(self) -> set[tuple[str, str]]:
         return {
             (path, content)

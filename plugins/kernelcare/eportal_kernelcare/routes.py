@@ -21,8 +21,9 @@ def kernel_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
     from eportal_core import level_file, memory_of
 
     def version(request: Request) -> Response:
-        """Anybody may ask whether a kernel is supported; the body says nothing more."""
-        if not memory_of(request).is_supported("kernel", request.path_params["target"]):
+        """Anybody may ask whether a kernel is supported, by a feed or at all."""
+        target, feed = request.path_params["target"], request.path_params.get("feed")
+        if not memory_of(request).is_supported("kernel", target, feed):
             raise HTTPException(404, "There are no patches for this kernel.")
         return PlainTextResponse("1")
 
@@ -30,6 +31,6 @@ def kernel_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
     return [
         Route("/{target}/version", version),
         Route("/{feed}/{target}/version", version),
-        Route("/{target}/{level:int}/{file}", files),
-        Route("/{feed}/{target}/{level:int}/{file}", files),
+        Route("/{target}/{level:level}/{file}", files),
+        Route("/{feed}/{target}/{level:level}/{file}", files),
     ]
