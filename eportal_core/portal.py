@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,13 @@ def open_portal(config: Config, plugins: Plugins) -> Portal:
     plugins.require(config["REQUIRED_PLUGINS"])
     portal = Portal(config, plugins, plugins.products(), open_storage(config))
     db.connect(config.data_dir)
-    with db.connection():
-        _check_schema(portal)
-    set_node(_instance_id(portal.storage))
+    identity = config.data_dir / "instance-id"
+    # Several commands may meet a fresh data directory at once: the first of them makes everything,
+    # this file last.
+    with nullcontext() if identity.exists() else portal.storage.lock():
+        with db.connection():
+            _check_schema(migrations(plugins))
+        set_node(_instance_id(identity))
     return portal
 
 
@@ -87,11 +92,10 @@ def migrations(plugins: Plugins) -> dict[str, Path]:
     return dict(plugins.each("eportal_migrations"))
 
 
-def _check_schema(portal: Portal) -> None:
-    directories = migrations(portal.plugins)
+def _check_schema(directories: Mapping[str, Path]) -> None:
     if db.is_empty(directories):
-        # Several commands may meet a fresh data directory at once, or die: all of it or nothing.
-        with portal.storage.lock(), db.database.atomic():
+        # All of it or nothing: whatever a crash left would need an upgrade by hand.
+        with db.database.atomic():
             db.migrate(directories)
         return
     db.refuse_newer(directories)
@@ -102,15 +106,11 @@ def _check_schema(portal: Portal) -> None:
         )
 
 
-def _instance_id(storage: Storage) -> str:
+def _instance_id(path: Path) -> str:
     """The random name of this installation, made at its first start."""
-    path = storage.data_dir / "instance-id"
     with disk_errors():
         if not path.exists():
-            with storage.lock():
-                # Another process may have been first; its name stays.
-                if not path.exists():
-                    write_file(path, f"{uuid.uuid4().hex}\n".encode())
+            write_file(path, f"{uuid.uuid4().hex}\n".encode())
         return path.read_text().strip()
 
 

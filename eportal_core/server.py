@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from eportal_core.errors import PortalError
 from eportal_core.portal import Portal
+from eportal_core.web.protocol import BoundedProtocol
 
 log = logging.getLogger("eportal.server")
 
@@ -36,11 +37,13 @@ def run_one(portal: Portal, part: str) -> None:
     listener = _listen(*address)
     if lifeline := os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_parent, args=[int(lifeline)], daemon=True).start()
+    # A client that hangs up ends its request; as for a command, it would end the process.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     log.info("The %s side listens on %s port %d", part, *address)
     config = uvicorn.Config(
         make(portal),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         access_log=False,
         server_header=False,

@@ -35,6 +35,11 @@ SIZE = 100_000
 STEP = 24_000
 SENTENCE = re.compile(r"kc\.eportal: error: [A-Z][^\n]*\.\n")
 
+#: What the system, SQLite and we say of it.
+NO_ROOM = re.compile(
+    "No space left on device|File too large|disk is full|disk I/O error|more bytes"
+)
+
 #: A real full disk needs a mount; where we may not have one, a limit on files has to do.
 KINDS = ["limited", *(["mounted"] if mountable() else [])]
 
@@ -94,6 +99,7 @@ class TestFull:
             assert state_of(disk.path) == before, f"{left} bytes left: {outcome}"
         assert outcome.returncode == 0
         assert sentences
+        assert all(map(NO_ROOM.search, sentences)), sentences
         assert state_of(disk.path).knows(f"kernel/{SECOND}") == (operation == "deploy")
         run.ok(disk.path, "kcare", "verify")
 

@@ -16,7 +16,8 @@ import requests
 from starlette.testclient import TestClient
 
 from eportal_core import db
-from eportal_core.operations import keys
+from eportal_core.errors import InvalidValue
+from eportal_core.operations import feeds, keys
 from eportal_core.portal import Portal
 from tests.support.agents import check_in, register, shown
 from tests.support.commands import CommandLine
@@ -69,6 +70,11 @@ class TestProbes:
         for each in crowd:
             each.join()
 
+    def test_a_transaction_waits_for_another_process(self, portal: Portal) -> None:
+        (milliseconds,) = db.database.execute_sql("PRAGMA busy_timeout").fetchone()
+
+        assert milliseconds == 30_000
+
     def test_a_damaged_database_is_one_sentence(self, cli: CommandLine, data_dir: Path) -> None:
         cli.ok("server")
         (data_dir / db.FILE_NAME).write_bytes(b"not a database, " * 1000)
@@ -88,6 +94,10 @@ class TestAdminSide:
         assert page.status_code == 200
         assert "Total number of servers" in page.text
         assert requests.get(f"{served.url}/admin/nosuch", timeout=10).status_code == 404
+
+    def test_no_feed_takes_its_paths(self, portal: Portal) -> None:
+        with pytest.raises(InvalidValue, match="cannot be named admin"):
+            feeds.add(portal, "admin")
 
     def test_is_absent(self, data_dir: Path) -> None:
         with serving(data_dir, "--only", "agent") as served:
@@ -136,14 +146,4 @@ class TestEnd:
             served.process.wait(timeout=30)
 
             eventually(lambda: not any(map(is_running, halves.values())), 30)
-        assert "Traceback" not in served.log.read_text()
-
-    def test_told_to_stop(self, data_dir: Path) -> None:
-        with serving(data_dir) as served:
-            halves = children(served.process.pid)
-
-            served.process.terminate()
-
-            assert served.process.wait(timeout=30) == 0
-            assert not any(map(is_running, halves.values()))
         assert "Traceback" not in served.log.read_text()

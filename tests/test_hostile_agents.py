@@ -7,9 +7,11 @@ import json
 import logging
 import random
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from tests.support.agents import basic, check_in, encoded, register, shown, stor
 from tests.support.commands import CommandLine
 from tests.support.patches import KERNEL, WEB, archive
 from tests.support.polling import eventually
+from tests.support.processes import children, is_running
 from tests.support.serving import Served, serving
 from tests.support.wire import connect, exchange, reply, request
 
@@ -79,42 +82,97 @@ def token(user: bytes) -> bytes:
     return base64.b64encode(user + b":any")
 
 
-class TestCredentials:
-    @pytest.mark.parametrize(
-        "value",
-        [
-            b"",
-            b" ",
-            b"Basic",
-            b"Basic ",
-            b"Basic :",
-            b"Basic =",
-            b"Basic ====",
-            b"Basic A",
-            b"Basic !!!",
-            b"Basic \xff\xfe\xfd",
-            "Basic ключ".encode(),
-            b"Bearer " + token(b"x"),
-            b"Digest username=x",
-            b"\xff " + token(b"x"),
-            b"Basic " + token(b""),
-            b"Basic " + token(b"\xff\xfe"),
-            b"Basic " + token(b"\0"),
-            b"Basic " + token("ключ".encode()),
-            b"Basic " + token(b"' OR 1=1 --"),
-            b"Basic " + token(b"x" * 1_000_000),
-            b"Basic " + b"A" * 1_000_001,
-            b"x" * 1_000_000,
-        ],
-        ids=lambda value: repr(value[:24]),
-    )
-    def test_of_every_broken_kind(self, agent: TestClient, server: str, value: bytes) -> None:
-        headers = {"Authorization": value}
+#: Values of ``Authorization`` that name no server.
+BROKEN_CREDENTIALS = [
+    b"",
+    b" ",
+    b"Basic",
+    b"Basic ",
+    b"Basic :",
+    b"Basic =",
+    b"Basic ====",
+    b"Basic A",
+    b"Basic !!!",
+    b"Basic \xff\xfe\xfd",
+    "Basic ключ".encode(),
+    b"Bearer " + token(b"x"),
+    b"Digest username=x",
+    b"\xff " + token(b"x"),
+    b"Basic " + token(b""),
+    b"Basic " + token(b"\xff\xfe"),
+    b"Basic " + token(b"\0"),
+    b"Basic " + token("ключ".encode()),
+    b"Basic " + token(b"' OR 1=1 --"),
+    b"Basic " + token(b"x" * 1_000_000),
+    b"Basic " + b"A" * 1_000_001,
+    b"x" * 1_000_000,
+]
 
-        assert agent.get(f"/{WEB}/latest.v1", headers=headers).status_code == 401
-        assert agent.get(f"/{WEB}/1/kpatch.bin", headers=headers).status_code == 401
-        assert agent.get(f"/{WEB}/1/kpatch.info", headers=headers).status_code == 401
-        assert agent.post(CHECKIN, json={}, headers=headers).status_code == 401
+#: Bodies that register nobody.
+BROKEN_JSON = [
+    b"{",
+    b"[]",
+    b'"a"',
+    b"1",
+    b"NaN",
+    b"\xff",
+    b'{"key": "K1", "hostname": "\\ud800"}',
+    b'{"key": "K1", "hostname": "a\\u0000b"}',
+    b'{"key": "K1", "hostname": 1e999}',
+    b'{"key": true, "hostname": "web"}',
+    b'{"key": ["K1"], "hostname": "web"}',
+    b'{"key": {"$ne": ""}, "hostname": "web"}',
+    b'{"key": null, "hostname": "web"}',
+    b"[" * 30_000,
+    b'{"a":' * 10_000,
+    b'{"key": "K1", "hostname": "' + b"a" * 10_000 + b'"}',
+    b'{"key": "' + b"K" * 60_000 + b'", "hostname": "web"}',
+]
+BROKEN_FORMS = [
+    ("multipart/form-data", b"--x"),
+    ("multipart/form-data; boundary=", b"--x"),
+    ("multipart/form-data; boundary=x", b"nothing of that kind"),
+    ("multipart/form-data; boundary=x", b"--x\r\n"),
+    ("multipart/form-data; boundary=x", b"--x\r\n\r\n\r\n--x--\r\n"),
+    ("multipart/form-data; boundary=" + "x" * 5000, b"--" + b"x" * 5000),
+    ("multipart/form-data; boundary=x; charset=rot13", b"--x--\r\n"),
+    ("multipart/form-data; boundary=\xff", b"--\xff--\r\n"),
+    (
+        "multipart/form-data; boundary=x",
+        b'--x\r\nContent-Disposition: form-data; name="key"; filename="k"\r\n\r\nK1\r\n--x--\r\n',
+    ),
+    (
+        "multipart/form-data; boundary=x",
+        b'--x\r\nContent-Disposition: form-data; name="k"\r\n\r\nv\r\n' * 101 + b"--x--\r\n",
+    ),
+    (
+        "multipart/form-data; boundary=x",
+        b"--x\r\n" + b"A: b\r\n" * 5000 + b"\r\n\r\n--x--\r\n",
+    ),
+    ("application/x-www-form-urlencoded", b"a=b&" * 101),
+    ("application/x-www-form-urlencoded", b"key=K1&hostname=a%00b"),
+    ("application/x-www-form-urlencoded", b"key=K1&hostname=%ED%A0%80"),
+    ("application/x-www-form-urlencoded", b"key=K1&hostname=%ff"),
+    ("application/x-www-form-urlencoded", b"key=K1&hostname=" + b"a" * 10_000),
+    ("application/x-www-form-urlencoded", b"\0\xff=&;%%%"),
+    ("text/plain", b"key=K1&hostname=web"),
+    ("", b"key=K1&hostname=web"),
+]
+
+
+class TestCredentials:
+    def test_of_every_broken_kind(self, agent: TestClient, server: str) -> None:
+        for value in BROKEN_CREDENTIALS:
+            answers = [
+                agent.request(method, path, headers={"Authorization": value})
+                for method, path in (
+                    ("GET", f"/{WEB}/latest.v1"),
+                    ("GET", f"/{WEB}/1/kpatch.bin"),
+                    ("GET", f"/{WEB}/1/kpatch.info"),
+                    ("POST", CHECKIN),
+                )
+            ]
+            assert {answer.status_code for answer in answers} == {401}, value[:100]
 
     def test_nearly_the_right_id(self, agent: TestClient, server: str) -> None:
         for near in (server + "\n", server + "\0", server.swapcase(), server[:-1], f" {server}"):
@@ -134,7 +192,7 @@ class TestCredentials:
         looks = []
         real = db.rows
         monkeypatch.setattr(db, "rows", lambda query: looks.append(1) or real(query))
-        monkeypatch.setattr("eportal_core.agent.memory.MISS_PERIOD", 60)
+        monkeypatch.setattr("eportal_core.agent.memory.MISS_PERIOD", 5)
 
         with ThreadPoolExecutor(40) as flood:
             for _ in range(400):
@@ -277,10 +335,10 @@ class TestCheckins:
             row = stored(agent, server, tags=bad)
             assert row | {"checkin": None} == before | {"checkin": None}
 
-    @pytest.mark.parametrize("hostname", ["a b", "<script>", "-a", "a/../b", "ä", "a" * 254, ""])
-    def test_what_is_no_host_name(self, agent: TestClient, server: str, hostname: str) -> None:
-        assert stored(agent, server, hostname=hostname, virt="kvm")["hostname"] == "evil"
-        assert shown(server)["virt"] == "kvm"
+    def test_what_is_no_host_name(self, agent: TestClient, server: str) -> None:
+        for number, bad in enumerate(["a b", "<script>", "-a", "a/../b", "ä", "a" * 254, ""]):
+            row = stored(agent, server, hostname=bad, virt=f"kvm{number}")
+            assert (row["hostname"], row["virt"]) == ("evil", f"kvm{number}")
 
     def test_too_much_information(self, agent: TestClient, server: str) -> None:
         headers = basic(server)
@@ -337,82 +395,17 @@ class TestArguments:
         yield
         assert [row["hostname"] for row in queries.servers()] == ["evil"]
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"{",
-            b"[]",
-            b'"a"',
-            b"1",
-            b"NaN",
-            b"\xff",
-            b'{"key": "K1", "hostname": "\\ud800"}',
-            b'{"key": "K1", "hostname": "a\\u0000b"}',
-            b'{"key": "K1", "hostname": 1e999}',
-            b'{"key": true, "hostname": "web"}',
-            b'{"key": ["K1"], "hostname": "web"}',
-            b'{"key": {"$ne": ""}, "hostname": "web"}',
-            b'{"key": null, "hostname": "web"}',
-            b"[" * 30_000,
-            b'{"a":' * 10_000,
-            b'{"key": "K1", "hostname": "' + b"a" * 10_000 + b'"}',
-            b'{"key": "' + b"K" * 60_000 + b'", "hostname": "web"}',
-        ],
-        ids=lambda body: repr(body[:40]),
-    )
-    def test_json(self, agent: TestClient, body: bytes) -> None:
-        answer = agent.post(
-            "/admin/api/register", content=body, headers={"Content-Type": "application/json"}
-        )
-
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["error"] in ("invalid-value", "invalid-key")
-
-    @pytest.mark.parametrize(
-        ("content_type", "body"),
-        [
-            ("multipart/form-data", b"--x"),
-            ("multipart/form-data; boundary=", b"--x"),
-            ("multipart/form-data; boundary=x", b"nothing of that kind"),
-            ("multipart/form-data; boundary=x", b"--x\r\n"),
-            ("multipart/form-data; boundary=x", b"--x\r\n\r\n\r\n--x--\r\n"),
-            ("multipart/form-data; boundary=" + "x" * 5000, b"--" + b"x" * 5000),
-            ("multipart/form-data; boundary=x; charset=rot13", b"--x--\r\n"),
-            ("multipart/form-data; boundary=\xff", b"--\xff--\r\n"),
-            (
-                "multipart/form-data; boundary=x",
-                b'--x\r\nContent-Disposition: form-data; name="key"; filename="k"\r\n\r\nK1\r\n'
-                b"--x--\r\n",
-            ),
-            (
-                "multipart/form-data; boundary=x",
-                b'--x\r\nContent-Disposition: form-data; name="k"\r\n\r\nv\r\n' * 101
-                + b"--x--\r\n",
-            ),
-            (
-                "multipart/form-data; boundary=x",
-                b"--x\r\n" + b"A: b\r\n" * 5000 + b"\r\n\r\n--x--\r\n",
-            ),
-            ("application/x-www-form-urlencoded", b"a=b&" * 101),
-            ("application/x-www-form-urlencoded", b"key=K1&hostname=a%00b"),
-            ("application/x-www-form-urlencoded", b"key=K1&hostname=%ED%A0%80"),
-            ("application/x-www-form-urlencoded", b"key=K1&hostname=%ff"),
-            ("application/x-www-form-urlencoded", b"key=K1&hostname=" + b"a" * 10_000),
-            ("application/x-www-form-urlencoded", b"\0\xff=&;%%%"),
-            ("text/plain", b"key=K1&hostname=web"),
-            ("", b"key=K1&hostname=web"),
-        ],
-        ids=lambda value: repr(value[:40]),
-    )
-    def test_forms(self, agent: TestClient, content_type: str, body: bytes) -> None:
-        answer = agent.post(
-            "/admin/api/register",
-            content=body,
-            headers={"Content-Type": content_type.encode("latin-1")},
-        )
-
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["error"] in ("invalid-value", "invalid-key")
+    @pytest.mark.parametrize("kind", ["json", "form"])
+    def test_bodies(self, agent: TestClient, kind: str) -> None:
+        as_json = [("application/json", body) for body in BROKEN_JSON]
+        for content_type, body in as_json if kind == "json" else BROKEN_FORMS:
+            answer = agent.post(
+                "/admin/api/register",
+                content=body,
+                headers={"Content-Type": content_type.encode("latin-1")},
+            )
+            assert answer.status_code == 400, (content_type, body[:100], answer.text)
+            assert answer.json()["error"] in ("invalid-value", "invalid-key")
 
     def test_bodies_over_the_limit(self, agent: TestClient) -> None:
         for content in (b"a" * 65_537, iter([b"a" * 1000] * 66)):
@@ -428,9 +421,9 @@ class TestArguments:
 
         assert answer.text == "code:2\n"
 
-    @pytest.mark.parametrize("call", ["check", "unregister_server", "tag_server"])
-    def test_other_calls(self, agent: TestClient, call: str) -> None:
-        for body in (b"\xff", b"[]", b'{"server_id": "\\u0000"}'):
+    def test_other_calls(self, agent: TestClient) -> None:
+        bodies = (b"\xff", b"[]", b'{"server_id": "\\u0000"}')
+        for call, body in product(("check", "unregister_server", "tag_server"), bodies):
             answer = agent.post(
                 f"{API}/{call}.json", content=body, headers={"Content-Type": "application/json"}
             )
@@ -532,6 +525,28 @@ class TestWire:
 
         assert 400 <= exchange(served.url, head).status < 500
 
+    @pytest.mark.parametrize(
+        ("start", "more"),
+        [
+            (b"GET /", b"a" * 65_536),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 65_536),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 10_000),
+            (
+                b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+                b"X: a\r\n" * 10_000,
+            ),
+        ],
+        ids=["path", "header", "headers", "trailers"],
+    )
+    def test_a_head_that_never_ends(
+        self, attacked: tuple[Served, str], start: bytes, more: bytes
+    ) -> None:
+        served, _ = attacked
+        with connect(served.url) as sock:
+            sock.sendall(start)
+            with pytest.raises(ConnectionError):
+                sock.sendall(more * 1000)
+
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
     @pytest.mark.parametrize(
         "path",
@@ -581,6 +596,21 @@ class TestWire:
 
             assert reply(sock).body == b""
 
+    def test_hanging_up_instead_of_reading(self, attacked: tuple[Served, str]) -> None:
+        served, _ = attacked
+        halves = children(served.process.pid)
+        ask = request(f"{API}/check.json?server_id=nobody").replace(b"Connection: close\r\n", b"")
+
+        for number in range(300):
+            with connect(served.url) as sock:
+                if number % 2:
+                    # Resets the connection.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.sendall(ask * (number % 7 + 1))
+
+        assert requests.get(f"{served.url}/healthz", timeout=10).text == "ok\n"
+        assert all(map(is_running, halves.values()))
+
     def test_a_flood_of_unknown_ids(self, attacked: tuple[Served, str]) -> None:
         served, server = attacked
 
@@ -613,30 +643,29 @@ class TestWire:
 class TestAddresses:
     """``X-Forwarded-For`` is a claim of whoever connects: believed from trusted proxies alone."""
 
-    def test_claims(self, data_dir: Path) -> None:
-        claims = {
-            "10.1.2.3": ["10.1.2.3"],
-            "10.1.2.4": ["6.6.6.6, 10.1.2.4"],
-            "2001:db8::1": ["6.6.6.6", "2001:db8::1"],
-            "": ["\x9b31m<script>"],
-        }
-        with serving(data_dir, "--only", "agent") as served:
-            assert [_registered(served, claim) for claim in claims.values()] == list(claims)
-            assert _registered(served, ["a" * 10_000]) == ""
+    @pytest.mark.parametrize(
+        ("trusted", "believed"),
+        [
+            ("127.0.0.1", ["10.1.2.3", "10.1.2.4", "2001:db8::1", "", ""]),
+            ("::1", ["127.0.0.1"] * 5),
+        ],
+    )
+    def test_claims(self, data_dir: Path, trusted: str, believed: list[str]) -> None:
+        claims = [
+            ["10.1.2.3"],
+            ["6.6.6.6, 10.1.2.4"],
+            ["6.6.6.6", "2001:db8::1"],
+            ["\x9b31m<script>"],
+            ["a" * 10_000],
+        ]
+        with serving(data_dir, "--only", "agent", TRUSTED_PROXIES=trusted) as served:
+            key = served.cli.ok("key", "-a").strip()
+            path = f"{API}/register_server.plain?key={key}&hostname=web1"
+            for claim in claims:
+                headers = [f"X-Forwarded-For: {each}" for each in claim]
+                assert exchange(served.url, request(path, *headers)).body.startswith(b"code:0")
 
-    def test_without_a_trusted_proxy(self, data_dir: Path) -> None:
-        with serving(data_dir, "--only", "agent", TRUSTED_PROXIES="192.0.2.1") as served:
-            assert _registered(served, ["10.1.2.3"]) == "127.0.0.1"
-
-
-def _registered(served: Served, claims: list[str]) -> str:
-    """Register with these ``X-Forwarded-For`` headers; the address that is shown then."""
-    key = served.cli.ok("key", "-a").strip()
-    path = f"{API}/register_server.plain?key={key}&hostname=web1"
-    answer = exchange(served.url, request(path, *(f"X-Forwarded-For: {each}" for each in claims)))
-    assert answer.body.startswith(b"code:0")
-    (address,) = [row["ip"] for row in served.cli.json("server") if row["key"] == key]
-    return str(address)
+            assert [row["ip"] for row in served.cli.json("server")] == believed
 
 
 def test_log_lines_hold_no_control_characters(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
@@ -173,9 +174,10 @@ class TestRefusals:
     def test_no_key_at_all(self, agent: TestClient) -> None:
         assert agent.get(f"{API}/register_server.plain").text == "code:2\n"
 
-    @pytest.mark.parametrize("hostname", ["a b", "-a", "a\x00b", "ä", "a/b", "a" * 10_000, "\n"])
-    def test_bad_host_name(self, agent: TestClient, key: str, hostname: str) -> None:
-        for path in ("/admin/api/register", f"{API}/register_server.json"):
+    def test_bad_host_names(self, agent: TestClient, key: str) -> None:
+        names = ("a b", "-a", "a\x00b", "ä", "a/b", "a" * 10_000, "\n", "web1\n")
+        paths = ("/admin/api/register", f"{API}/register_server.json")
+        for hostname, path in product(names, paths):
             answer = agent.post(path, data={"key": key, "hostname": hostname})
 
             assert answer.status_code == 400
@@ -218,15 +220,13 @@ class TestOtherCalls:
 
         assert answer.json()["data"] == {"code": 1}
 
-    @pytest.mark.parametrize("call", ["check", "unregister_server", "tag_server"])
-    @pytest.mark.parametrize("server", ["", "nobody", "a" * 10_000, "\ud83d\ude00"])
-    def test_unknown_server(self, agent: TestClient, call: str, server: str) -> None:
-        encodable = server.encode("utf-16", "surrogatepass").decode("utf-16")
-
-        answer = agent.post(f"{API}/{call}.json", data={"server_id": encodable, "tag": "x"})
-
-        assert answer.status_code == 200
-        assert answer.json()["data"]["code"] == 4
+    def test_unknown_server(self, agent: TestClient) -> None:
+        calls = ("check", "unregister_server", "tag_server")
+        for call, server in product(calls, ("", "nobody", "a" * 10_000, "🐧")):
+            answer = agent.post(f"{API}/{call}.json", data={"server_id": server, "tag": "x"})
+            assert answer.status_code == 200
+            assert answer.json()["data"]["code"] == 4
+        assert agent.get(f"{API}/check.plain").text == "code:4\n"
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     @pytest.mark.parametrize(
@@ -257,14 +257,13 @@ class TestOtherCalls:
         agent.get(f"{tag}.plain", params={"server_id": server})
         assert shown(server)["tags"] is None
 
-    @pytest.mark.parametrize("tags", ["a" * 1001, "a\nb", "\u202egnp", "\x1b[31m", "a\0b"])
-    def test_bad_tags(self, agent: TestClient, key: str, tags: str) -> None:
+    def test_bad_tags(self, agent: TestClient, key: str) -> None:
         server = register(agent, key)
 
-        answer = agent.post(f"{API}/tag_server.json", data={"server_id": server, "tag": tags})
-
-        assert answer.status_code == 400
-        assert shown(server)["tags"] is None
+        for tags in ("a" * 1001, "a\nb", "\u202egnp", "\x1b[31m", "a\0b"):
+            answer = agent.post(f"{API}/tag_server.json", data={"server_id": server, "tag": tags})
+            assert answer.status_code == 400
+            assert shown(server)["tags"] is None
 
     def test_the_change_log_names_the_agent_and_its_address(
         self, agent: TestClient, key: str

@@ -46,7 +46,7 @@ def test_commands_that_meet_a_fresh_data_directory(
     attempt: int, run: Mortals, tmp_path: Path, data_dir: Path
 ) -> None:
     first = archive(tmp_path, FIRST, {WEB: 1})
-    commands = [
+    commands: list[list[object]] = [
         ["feed"],
         ["feed", "-a", "test"],
         ["key", "-a", "KEY"],
@@ -103,7 +103,10 @@ def test_a_deploy_and_a_deletion_of_the_same_patchset(
     first = archive(tmp_path, FIRST, {WEB: 1})
     run.ok(data_dir, "kcare", "deploy", first)
     deployed = state_of(data_dir)
-    commands = [["kcare", "deploy", first], ["kcare", "unroll", "--delete", FIRST]]
+    commands: list[list[object]] = [
+        ["kcare", "deploy", first],
+        ["kcare", "unroll", "--delete", FIRST],
+    ]
     assert codes(run.together(data_dir, commands)) == [0, 0]
     left = state_of(data_dir)
     if left.knows(f"kernel/{FIRST}"):

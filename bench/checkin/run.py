@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ PEER_DISK_RATE = 40
 
 def main() -> int:
     options = _options()
+    # As an exception, which stops the servers and removes the data on its way out.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("stopped"))
     began = perf_counter()
     fleets = []
     with tempfile.TemporaryDirectory(prefix="eportal-bench-", dir=options.dir) as directory:

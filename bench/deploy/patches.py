@@ -11,7 +11,9 @@ from eportal_core.patchsets.pack import pack
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.types import Product
 
-SPEC = PatchsetSpec(Product(name="kernel", command="kcare", title="KernelCare"), r"K\d{8}_\d+", "resources")
+SPEC = PatchsetSpec(
+    Product(name="kernel", command="kcare", title="KernelCare"), r"K\d{8}_\d+", "resources"
+)
 NAME = "K20261122_01"
 TARGETS = 750
 LEVEL = 7

@@ -25,25 +25,41 @@ FLOOR, OBVIOUS, OURS = "lbzip2 -dc >/dev/null", "tarfile extractall", "ePortal u
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one run, its children's CPU included."""
+    """Seconds of one run, its children's CPU included.
+
+    others: the part of the machine's CPU time that went to other processes meanwhile, 0 to 1;
+        rounds in which it was large say little.
+    """
 
     wall: float
     cpu: float
+    others: float
+
+
+def busy_seconds() -> float:
+    """CPU seconds of all processes since the machine started, time stolen from it included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (
+        int(field) for field in Path("/proc/stat").read_text().split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(command: Sequence[str], stdin: Path | None = None) -> Cost:
     # What an earlier run left to be written is not this run's to wait for.
     os.sync()
     with (stdin or Path(os.devnull)).open("rb") as source:
+        busy = busy_seconds()
         start = time.perf_counter()
         process = subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
+        busy = busy_seconds() - busy
     # Popen cannot know that its process has been waited for.
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[0]} failed with {process.returncode}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(wall, cpu, max(0.0, busy - cpu) / (wall * (os.cpu_count() or 1)))
 
 
 def unpack_with(script: str, archive: Path, folder: Path) -> Cost:
@@ -83,7 +99,8 @@ def main() -> None:
     for number in range(1, options.rounds + 1):
         rounds.append(run_round(archive, options.folder))
         walls = ", ".join(f"{name} {cost.wall:.1f} s" for name, cost in rounds[-1].items())
-        print(f"round {number}: {walls}", flush=True)
+        others = max(cost.others for cost in rounds[-1].values())
+        print(f"round {number}: {walls}; other processes took up to {others:.0%}", flush=True)
     print(f"\n{'median of ' + str(len(rounds)):24}{'wall s':>8}{'CPU s':>8}")
     for name in (FLOOR, OBVIOUS, OURS):
         wall = statistics.median(each[name].wall for each in rounds)

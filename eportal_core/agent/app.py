@@ -49,7 +49,7 @@ def agent_app(portal: Portal) -> ASGIApp:
 
     admin = ForwardAdmin(f"http://127.0.0.1:{portal.config['ADMIN_PORT']}")
     own = [
-        *health_routes(lambda: writer.problem),
+        *health_routes(lambda: writer.health),
         *registration_routes(portal, writer.put),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),

@@ -104,7 +104,8 @@ class Memory:
         Raises:
             DatabaseError: the database does not answer.
         """
-        self.follow(unless_within=MISS_PERIOD)
+        if time.monotonic() - self._followed > MISS_PERIOD:
+            self.follow(unless_within=MISS_PERIOD)
 
     def level(self, product: str, feed: str, target: str) -> bytes | None:
         """The newest level that ``feed`` has for ``target``, in digits."""

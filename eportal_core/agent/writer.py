@@ -81,6 +81,11 @@ class Writer(threading.Thread):
         """Check-ins that wait."""
         return len(self._queue)
 
+    @property
+    def health(self) -> str:
+        """What keeps check-ins from being stored; empty when nothing does."""
+        return self.problem or ("" if self.is_alive() else "Check-ins are not stored any more.")
+
     def run(self) -> None:
         waiting: dict[bytes, Raw] = {}
         last = False
@@ -138,9 +143,11 @@ class Writer(threading.Thread):
             if r.reported.hostname
         )
         db.execute_many(_FACTS, list(map(_facts_row, changed)))
-        for report in changed:
-            if report.reported.tags is not None:
-                servers.set_tags(self._portal, report.server, report.reported.tags)
+        said = {r.server: r.reported.tags for r in changed if r.reported.tags is not None}
+        # Most say what is known; writing it anew would cost more than all the rest.
+        for server, known in db.fetch_many("SELECT id, tags FROM server WHERE id IN (?)", said):
+            if names.check_tags(said[server]) != known:
+                servers.set_tags(self._portal, server, said[server])
 
 
 def _read(raw: Raw) -> Report:

@@ -58,11 +58,6 @@ def stored(agent: TestClient, server: str, target: str = WEB, **facts: object) -
     """Check in, and wait until that is stored; returns what listings show then."""
     before = shown(server)["checkin"]
     check_in(agent, server, target, **facts)
-
-    def row() -> dict[str, Any] | None:
-        found = shown(server)
-        return found if found["checkin"] != before else None
-
-    found = eventually(row)
-    assert found is not None
-    return found
+    eventually(lambda: shown(server)["checkin"] != before)
+    # Read again: a listing is several statements, and the last one may have been the first to see.
+    return shown(server)

@@ -19,6 +19,9 @@ from eportal_core import db
 from eportal_core.cli import TALKATIVE, main
 from eportal_core.db import FILE_NAME as DATABASE
 
+#: Variables that commands look at; those of whoever runs the tests do not count.
+_MEANT_FOR_US = ("EPORTAL_", "DRY_RUN", "SUDO_USER")
+
 
 @dataclass(frozen=True)
 class Done:
@@ -53,7 +56,7 @@ class InProcess:
     def __call__(self, *arguments: object, **environ: str) -> Done:
         """Run to the end; ``environ`` is added to the environment."""
         out, err = io.StringIO(), io.StringIO()
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("EPORTAL_")}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(_MEANT_FOR_US)}
         settings = {"EPORTAL_DATA_DIR": str(self.data_dir), "COLUMNS": "100"}
         with (
             mock.patch.dict(os.environ, {**clean, **settings, **environ}, clear=True),

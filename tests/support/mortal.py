@@ -26,12 +26,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from eportal_core import cli
+from eportal_core.commands.session import Session
+
 LIFE_SECONDS = 60
 
+_SYNC = "sync"
 _CHANGES = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _PRELOADED = (
-    "eportal_core.cli",
     "eportal_core.patchsets.archive",
     "eportal_core.patchsets.store",
     "eportal_kernelcare",
@@ -50,7 +53,8 @@ class Fate:
     die_at_byte: it is killed when a file grows to more than so many bytes, in the middle of
     writing. full_from: the first of those steps that need room on the disk at which there is none
     left; there is none afterwards. full_at_byte: no file may grow to more than so many bytes.
-    powerless: root is as weak as anybody before a file's permissions.
+    powerless: root is as weak as anybody before a file's permissions. told: every step is in the
+    output, and what waits for the disk between them.
     """
 
     die_at: int = 0
@@ -59,6 +63,7 @@ class Fate:
     full_from: int = 0
     full_at_byte: int | None = None
     powerless: bool = False
+    told: bool = False
 
 
 NONE = Fate()
@@ -134,14 +139,19 @@ def mortals() -> Iterator[Mortals]:
 
 
 def watch(folder: str, step: Callable[[str, str], None]) -> None:
-    """Call ``step`` with kind and subject before every step below ``folder``; for good."""
+    """Call ``step`` with kind and subject before every step below ``folder``, and every sync.
+
+    There is no way back: audit hooks stay.
+    """
 
     def trace(statement: str) -> None:
         if not statement.startswith(("SELECT", "PRAGMA")):
             step("sql", statement)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
+        if event == "ctypes.dlsym" and arguments[1] == "syncfs":
+            step(_SYNC, "file system")
+        elif event == "open":
             path, _, flags = arguments
             if flags & _WRITING and str(path).startswith(folder):
                 step(event, str(path))
@@ -149,6 +159,13 @@ def watch(folder: str, step: Callable[[str, str], None]) -> None:
         elif event in _CHANGES and (arguments[-1] != -1 or str(arguments[0]).startswith(folder)):
             step(event, str(arguments[0]))
 
+    fsync = os.fsync
+
+    def fsync_watched(descriptor: int) -> None:
+        step(_SYNC, str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    os.fsync = fsync_watched
     connect = sqlite3.connect
 
     def connect_traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
@@ -174,10 +191,14 @@ def _meet(fate: Fate, folder: str) -> None:
 
     def step(kind: str, subject: str) -> None:
         nonlocal count
+        words = f"{kind} {subject}"
+        if fate.told:
+            os.write(2, f"{words}\n".encode())
+        if kind == _SYNC:
+            return
         if fate.full_from and kind not in _GROWING:
             return
         count += 1
-        words = f"{kind} {subject}"
         if count == fate.die_at or (fate.die_before and fate.die_before in words):
             os.write(2, f"died before {words}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
@@ -188,15 +209,11 @@ def _meet(fate: Fate, folder: str) -> None:
 
 
 def _command(arguments: list[str]) -> int:
-    from eportal_core.cli import main
-    from eportal_core.commands.session import Session
-    from eportal_core.plugins import load
-
     if arguments == ["sweep"]:
         # What `serve` does first; serving itself does not end.
-        Session(load(), os.environ).portal.storage.sweep()
+        Session(cli.load(), os.environ).portal.storage.sweep()
         return 0
-    return main(arguments)
+    return cli.main(arguments)
 
 
 def _live(
@@ -228,6 +245,8 @@ def _serve() -> None:
     # Before the first fork, once for all of them.
     for module in _PRELOADED:
         import_module(module)
+    plugins = cli.load()
+    cli.load = lambda: plugins
 
     for line in sys.stdin:
         order = json.loads(line)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _QUERIES = (
     "SELECT name FROM feed ORDER BY name",
@@ -25,7 +26,7 @@ class State:
     rows: one tuple a query. files: path -> sha256 of the bytes, ``folder``, or where a link leads.
     """
 
-    rows: tuple[tuple[object, ...], ...]
+    rows: tuple[tuple[Any, ...], ...]
     files: dict[str, str]
 
     def holds(self, other: State) -> bool:
