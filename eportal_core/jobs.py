@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import threading
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -73,7 +73,15 @@ class JobRunner(threading.Thread):
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         for job in all_jobs(self._portal):
-            scheduler.add_job(run_job, "interval", [job], seconds=job.period, id=job.name)
+            # At once, then periodically: a portal that restarts each night would never come to it.
+            scheduler.add_job(
+                run_job,
+                "interval",
+                [job],
+                seconds=job.period,
+                id=job.name,
+                next_run_time=datetime.now(UTC),
+            )
         return scheduler
 
 

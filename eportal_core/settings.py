@@ -117,7 +117,7 @@ CORE: Final = (
         "CHECKIN_QUEUE_LIMIT",
         int,
         200_000,
-        "Number of check-in facts that may wait in memory; beyond it the oldest are dropped.",
+        "Number of servers whose check-in facts may wait in memory; those of others are dropped.",
         minimum=1,
     ),
 )

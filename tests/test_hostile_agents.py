@@ -28,6 +28,7 @@ from eportal_core import db, queries
 from eportal_core.agent import facts
 from eportal_core.agent.facts import NOTHING, Reported
 from eportal_core.agent.memory import Memory
+from eportal_core.agent.writer import Raw, Writer
 from eportal_core.errors import DatabaseError
 from eportal_core.operations import keys, patchsets
 from eportal_core.portal import Portal
@@ -428,6 +429,16 @@ class TestArguments:
                 f"{API}/{call}.json", content=body, headers={"Content-Type": "application/json"}
             )
             assert answer.status_code == 400
+
+
+def test_a_server_that_asks_all_the_time_fills_no_queue(portal: Portal) -> None:
+    writer = Writer(portal)
+
+    for number in range(1000):
+        for server in (b"one", b"two"):
+            writer.put(Raw(server, number, "127.0.0.1", WEB, b"x" * 16_000))
+
+    assert writer.depth == 2
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,8 +26,6 @@ FIRST, SECOND = "K20260101_01", "K20260102_01"
 #: Bytes at which a file under way stops growing: in patch files, manifests and the database's log.
 TORN = (0, 1, 500, 999, 1500, 5000, 20_000, 45_000)
 ROUNDS = 16
-#: A deploy of that test takes about so long from its lock to its end.
-WORK_SECONDS = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +221,9 @@ def test_agents_get_the_old_or_the_new_level_while_real_commands_are_killed(
     run.ok(data_dir, "kcare", "deploy", first)
     run.ok(data_dir, "key", "-a", "KEY")
     old = state_of(data_dir)
-    run.ok(data_dir, *deploy)
+    seconds = {deploy: seconds_of_work(served, deploy)}
     new = state_of(data_dir)
-    run.ok(data_dir, *delete)
+    seconds[delete] = seconds_of_work(served, delete)
 
     def patch(name: str, target: str, level: int) -> bytes:
         return (tmp_path / f"{name}-content" / target / str(level) / "kpatch.bin").read_bytes()
@@ -241,7 +240,7 @@ def test_agents_get_the_old_or_the_new_level_while_real_commands_are_killed(
             before, command = ((old, deploy), (new, delete))[number % 2]
             if knows_second(data_dir) != (before is new):
                 run.ok(data_dir, *(deploy if before is new else delete))
-            kills.append(killed_at_work(served, command, chance))
+            kills.append(killed_at_work(served, command, chance.uniform(0, seconds[command])))
             after = new if knows_second(data_dir) else old
             assert state_of(data_dir).published() >= after.published()
             run.ok(data_dir, "kcare", "verify")
@@ -261,8 +260,8 @@ def knows_second(data_dir: Path) -> bool:
     return state_of(data_dir).knows(f"kernel/{SECOND}")
 
 
-def killed_at_work(served: Served, command: Sequence[str], chance: random.Random) -> bool:
-    """Start a real command and kill it after it took the lock; whether that was in time."""
+def at_work(served: Served, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a real command; it has the lock and a workspace now, or has ended already."""
     staging = served.cli.data_dir / "staging"
     before = set(staging.iterdir())
     process = subprocess.Popen(
@@ -272,7 +271,20 @@ def killed_at_work(served: Served, command: Sequence[str], chance: random.Random
         stderr=subprocess.DEVNULL,
     )
     eventually(lambda: process.poll() is not None or set(staging.iterdir()) - before)
+    return process
+
+
+def seconds_of_work(served: Served, command: Sequence[str]) -> float:
+    process = at_work(served, command)
+    started = time.monotonic()
+    assert process.wait() == 0
+    return time.monotonic() - started
+
+
+def killed_at_work(served: Served, command: Sequence[str], seconds: float) -> bool:
+    """Run a real command and kill it after so many seconds of work; whether that was in time."""
+    process = at_work(served, command)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(chance.uniform(0, WORK_SECONDS))
+        process.wait(seconds)
     process.kill()
     return process.wait() == -signal.SIGKILL

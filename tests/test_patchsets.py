@@ -673,10 +673,10 @@ def test_a_newer_patchset_that_no_feed_has_yet_is_kept(shelf: Shelf) -> None:
     assert obsolete() == []
 
 
-def test_equal_levels_make_neither_obsolete(shelf: Shelf) -> None:
+def test_a_newer_patchset_with_the_same_level_makes_the_older_one_obsolete(shelf: Shelf) -> None:
     shelf.put(OLD, {WEB: 1}, "main")
     shelf.put(NEW, {WEB: 1, DB: 1}, "main")
-    assert obsolete() == []
+    assert obsolete() == [OLD]
 
 
 def test_cleaning_frees_the_disk_and_changes_no_answer(shelf: Shelf, kc: InProcess) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,11 +69,18 @@ class Writer(threading.Thread):
         self._portal = portal
         self._period: float = portal.config["CHECKIN_FLUSH_PERIOD"]
         self._limit: int = portal.config["CHECKIN_QUEUE_LIMIT"]
-        self._queue: deque[Raw] = deque(maxlen=self._limit)
+        self._queue: dict[bytes, Raw] = {}
         self._stopping = threading.Event()
-        self.put = self._queue.append
         #: The last error while writing, empty when the last round went well.
         self.problem = ""
+
+    def put(self, raw: Raw) -> None:
+        """Queue a check-in; of several of a server, the last one counts.
+
+        So the queue grows with the servers that ask, not with how often one of them does.
+        """
+        if raw.server in self._queue or len(self._queue) < self._limit:
+            self._queue[raw.server] = raw
 
     @property
     def depth(self) -> int:
@@ -110,12 +116,11 @@ class Writer(threading.Thread):
         self.join()
 
     def _drain(self, waiting: dict[bytes, Raw]) -> None:
-        """Of several check-ins of a server, the last one counts."""
-        queue = self._queue
-        for _ in range(len(queue)):
-            raw = queue.popleft()
-            if len(waiting) < self._limit or raw.server in waiting:
-                waiting[raw.server] = raw
+        """Move what is queued to ``waiting``, which a failed round may have left filled."""
+        for server in list(self._queue):
+            raw = self._queue.pop(server)
+            if len(waiting) < self._limit or server in waiting:
+                waiting[server] = raw
 
     def _write(self, waiting: dict[bytes, Raw]) -> None:
         if not waiting:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import peewee
-
 from eportal_core import db
 from eportal_core.errors import InvalidValue, NotFound
 from eportal_core.models import (
@@ -81,7 +79,7 @@ def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
         last = get(product, name)
         return [
             patchset
-            for patchset in _of(product)
+            for patchset in all_of(product)
             if patchset.position <= last.position and state_in(patchset, feed) != DISABLED
         ]
 
@@ -95,7 +93,7 @@ def undeploy_downto(portal: Portal, product: Product, name: str, feed: str) -> N
         first = get(product, name)
         return [
             patchset
-            for patchset in reversed(_of(product))
+            for patchset in reversed(all_of(product))
             if patchset.position >= first.position and state_in(patchset, feed) == ENABLED
         ]
 
@@ -128,27 +126,30 @@ def unroll(portal: Portal, product: Product, name: str, *, delete: bool = False)
 
 
 def obsolete(product: Product) -> list[Patchset]:
-    """Patchsets that no feed needs: each of their targets has a newer level in every feed.
+    """Patchsets that no feed needs: for each of their targets, every feed is past them.
 
-    A feed that patches a target must be past this patchset, and at least one feed must be.
+    A feed is past a patchset when it has a higher level for the target, or the same level from a
+    newer patchset. Feeds that do not patch the target do not count, but at least one must.
     """
-    newest: dict[tuple[str, str], int] = {}
+    newest: dict[str, dict[str, tuple[int, str]]] = {}
     enabled = (
-        FeedPatchset.select(FeedPatchset.feed, Level.target, peewee.fn.MAX(Level.level))
-        .join(Level, on=(FeedPatchset.patchset == Level.patchset))
-        .where(FeedPatchset.state == ENABLED, FeedPatchset.patchset.startswith(f"{product.name}/"))
-        .group_by(FeedPatchset.feed, Level.target)
+        FeedPatchset.select(FeedPatchset.feed, Level.target, Level.level, Patchset.position)
+        .join_from(FeedPatchset, Patchset)
+        .join_from(FeedPatchset, Level, on=(FeedPatchset.patchset == Level.patchset))
+        .where(FeedPatchset.state == ENABLED, Patchset.product == product.name)
     )
-    for feed, target, level in db.rows(enabled):
-        newest[feed, target] = level
-    levels_of_target: dict[str, list[int]] = {}
-    for (_, target), level in newest.items():
-        levels_of_target.setdefault(target, []).append(level)
+    for feed, target, level, position in db.rows(enabled):
+        feeds_of_target = newest.setdefault(target, {})
+        feeds_of_target[feed] = max(feeds_of_target.get(feed, (0, "")), (level, position))
+
+    def is_past(target: str, level: int, position: str) -> bool:
+        return min(newest.get(target, {}).values(), default=(0, "")) > (level, position)
+
     return [
         patchset
-        for patchset in _of(product)
+        for patchset in all_of(product)
         if all(
-            min(levels_of_target.get(row.target, [0])) > row.level
+            is_past(row.target, row.level, patchset.position)
             for row in Level.select().where(Level.patchset == patchset)
         )
     ]
@@ -171,8 +172,8 @@ def state_in(patchset: Patchset, feed: str) -> str | None:
     return None if row is None else row.state
 
 
-def _of(product: Product) -> list[Patchset]:
-    """Oldest first."""
+def all_of(product: Product) -> list[Patchset]:
+    """Every patchset of the product, oldest first."""
     return list(
         Patchset.select()
         .where(Patchset.product == product.name)

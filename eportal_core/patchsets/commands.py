@@ -14,9 +14,10 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
-from eportal_core.models import MAIN
+from eportal_core.models import MAIN, Patchset
 from eportal_core.operations import patchsets
 from eportal_core.patchsets.spec import PatchsetSpec
+from eportal_core.patchsets.store import PatchsetStore
 from eportal_core.portal import Portal
 
 _ARCHIVE = click.Path(path_type=Path)
@@ -122,18 +123,23 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
     @pass_portal
     def command(portal: Portal, patchset: tuple[str, ...]) -> None:
         """check every published file against its manifest; exits with 1 when one differs"""
-        from eportal_core.patchsets.store import PatchsetStore
-
         store = PatchsetStore(spec, portal.storage)
-        names = patchset or [row["patchset"] for row in queries.patchsets(spec.product)]
+        named = [patchsets.get(spec.product, name) for name in patchset]
+        chosen = named or patchsets.all_of(spec.product)
         count = 0
-        for name in names:
-            for fault in store.faults(patchsets.get(spec.product, name)):
-                click.echo(f"{name}: {fault}", err=True)
+        for each in chosen:
+            for fault in _faults(store, each):
+                click.echo(f"{each.name}: {fault}", err=True)
                 count += 1
-        click.echo(f"{len(names)} patchsets were verified, {count} faults were found")
+        click.echo(f"{len(chosen)} patchsets were verified, {count} faults were found")
         if count:
             sys.exit(1)
+
+
+def _faults(store: PatchsetStore, patchset: Patchset) -> list[str]:
+    faults = list(store.faults(patchset))
+    # Whatever is missing, it is no fault if the patchset was deleted meanwhile.
+    return faults if faults and Patchset.get_or_none(id=patchset.id) else []
 
 
 def _pack(group: click.Group, spec: PatchsetSpec) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,9 @@ class PatchsetPlugin:
 
 
 def deploy(portal: Portal, store: PatchsetStore, archive: Path) -> Release:
-    """Unpack, check and publish ``archive``; an archive that is here already is left as it is.
+    """Unpack, check and publish ``archive``.
+
+    One that is here already is checked, file by file, and what is damaged is published anew.
 
     Raises:
         ArchiveError: the archive is refused.
@@ -86,8 +87,14 @@ def deploy(portal: Portal, store: PatchsetStore, archive: Path) -> Release:
     copy = workspace / archive.name
     sha256 = copy_hashed(archive, copy)
     known = Patchset.get_or_none(id=f"{store.spec.product.name}/{name}")
-    if known is not None and known.sha256 == sha256 and _is_in_place(store, known):
-        return _release(store.spec, store.manifest(known), known.archive, sha256)
+    if known is not None:
+        if known.sha256 != sha256:
+            raise ArchiveError(
+                f"{name} is deployed already from another archive; what was published under a "
+                f"name does not change."
+            )
+        if not any(store.faults(known)):
+            return _release(store.spec, store.manifest(known), known.archive, sha256)
     content = workspace / "content"
     content.mkdir()
     config = portal.config
@@ -98,13 +105,7 @@ def deploy(portal: Portal, store: PatchsetStore, archive: Path) -> Release:
     )
     with progress_bar(f"Unpacking {name}") as progress:
         manifest = unpack(copy, content, store.spec, limits, progress)
-    if known is not None and known.sha256 != sha256:
-        raise ArchiveError(
-            f"{name} is deployed already from another archive; what was published under a name "
-            f"does not change."
-        )
     store.publish(workspace, content, copy, manifest)
-    shutil.rmtree(content)
     return _release(store.spec, manifest, archive.name, sha256)
 
 
@@ -119,13 +120,6 @@ def prepare_removal(store: PatchsetStore, name: str) -> None:
             f"delete it."
         ) from error
     store.storage.journal(store.storage.workspace(), entries)
-
-
-def _is_in_place(store: PatchsetStore, patchset: Patchset) -> bool:
-    try:
-        return store.is_complete(store.manifest(patchset))
-    except (ArchiveError, OSError):
-        return False
 
 
 def _release(spec: PatchsetSpec, manifest: Manifest, archive: str, sha256: str) -> Release:

@@ -50,13 +50,6 @@ class PatchsetStore:
         """
         return decode(self.meta(patchset.name).read_bytes())
 
-    def is_complete(self, manifest: Manifest) -> bool:
-        """Whether every level's folder is in place; their content is not looked at."""
-        return all(
-            (self.tree / target / str(entry.level)).is_dir()
-            for target, entry in manifest.targets.items()
-        )
-
     def publish(self, workspace: Path, content: Path, archive: Path, manifest: Manifest) -> None:
         """Rename what was unpacked in ``content``, and the archive's copy, into place, durably.
 
@@ -76,7 +69,7 @@ class PatchsetStore:
         for target, entry in fresh:
             place = self.tree / target / str(entry.level)
             if os.path.lexists(place):
-                # No patchset knows it: left behind where the disk lost a journal or the database.
+                # Damaged; or no patchset knows it, for the disk lost a journal or the database.
                 self.storage.remove(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             (content / target / str(entry.level)).rename(place)
@@ -129,7 +122,7 @@ class PatchsetStore:
                 yield f"{folder / name} {fault}"
 
     def _is_published(self, target: str, entry: Target) -> bool:
-        """Whether the very same level is in place already, from this or another patchset."""
+        """Whether the very same level is in place, undamaged, from this or another patchset."""
         row = (
             Level.select(Level.digest, Level.patchset)
             .where(
@@ -146,7 +139,7 @@ class PatchsetStore:
                 f"Level {entry.level} of {target} is published already with other bytes, "
                 f"by {row.patchset_id.partition('/')[2]}."
             )
-        return (self.tree / target / str(entry.level)).is_dir()
+        return not any(self._level_faults(target, entry))
 
 
 def copy_hashed(source: Path, copy: Path) -> str:
