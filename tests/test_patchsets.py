@@ -585,14 +585,11 @@ def test_verify_goes_on_after_a_file_that_the_disk_does_not_give(
     assert done.err.splitlines()[1].endswith("kpatch.bin cannot be read: Input/output error")
 
 
-@pytest.mark.parametrize(
-    "damage", ["bit flipped", "level missing", "file too many", "archive missing"]
-)
-def test_damage_is_mended_as_documented(
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_mended_by_deploying_again(
     deployed: InProcess, archives: dict[str, Path], damage: str
 ) -> None:
     DAMAGES[damage][0](deployed)
-    deployed.ok("kcare", "unroll", "--delete", NEW)
     deployed.ok("kcare", "deploy", archives[NEW])
     assert deployed("kcare", "verify").code == 0
 
