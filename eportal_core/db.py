@@ -30,7 +30,6 @@ PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": "on",
-    "mmap_size": 1 << 30,
     "cache_size": -16_000,
 }
 

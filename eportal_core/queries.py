@@ -95,7 +95,8 @@ def keys(portal: Portal, name: str | None = None) -> list[dict[str, Any]]:
             "server_limit": key.server_limit,
             "products": products_of(portal, key),
             "enabled": key.enabled,
-            "servers": counts[key.key],
+            # A key that was removed since it was read has none.
+            "servers": counts.get(key.key, 0),
         }
         for key in rows
     ]

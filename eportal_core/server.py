@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ log = logging.getLogger("eportal.server")
 
 #: Seconds that connections have to end when the portal stops.
 _GRACE = 10
+_LOOPBACK = "127.0.0.1"
 #: Set for child processes: the descriptor that closes when the parent has gone.
 _LIFELINE = "KCEPORTAL_LIFELINE"
 
@@ -39,7 +41,14 @@ def run_one(portal: Portal, part: str) -> None:
         threading.Thread(target=_end_with_parent, args=[int(lifeline)], daemon=True).start()
     # A client that hangs up ends its request; as for a command, it would end the process.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Each connection is a descriptor; the usual soft limit of 1,024 is no fleet's.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log.info("The %s side listens on %s port %d", part, *address)
+    trusted = portal.config["TRUSTED_PROXIES"]
+    if part == "admin":
+        # The agent side forwards to it.
+        trusted = [*trusted, _LOOPBACK]
     config = uvicorn.Config(
         make(portal),
         loop="uvloop",
@@ -48,7 +57,7 @@ def run_one(portal: Portal, part: str) -> None:
         access_log=False,
         server_header=False,
         log_config=None,
-        forwarded_allow_ips=portal.config["TRUSTED_PROXIES"],
+        forwarded_allow_ips=trusted,
         timeout_graceful_shutdown=_GRACE,
         backlog=4096,
     )
@@ -103,7 +112,7 @@ def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal]
     config = portal.config
     return {
         "agent": ((config["HOST"], config["PORT"]), agent_app),
-        "admin": (("127.0.0.1", config["ADMIN_PORT"]), admin_app),
+        "admin": ((_LOOPBACK, config["ADMIN_PORT"]), admin_app),
     }
 
 

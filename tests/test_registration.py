@@ -299,3 +299,10 @@ def _all_at_once(url: str, key: str) -> list[str]:
 
     with ThreadPoolExecutor(CROWD) as crowd:
         return list(crowd.map(agent, range(CROWD)))
+
+
+def test_head_registers_nobody(agent: TestClient, portal: Portal) -> None:
+    keys.add(portal, "k")
+    answer = agent.head("/admin/api/kcare/register_server.json?key=k&hostname=web1")
+    assert not answer.is_success
+    assert list(queries.servers()) == []

@@ -19,6 +19,7 @@ from eportal_core.agent.facts import QUERY_MAX_BYTES
 from eportal_core.agent.memory import KeyEntry, Memory
 from eportal_core.agent.writer import Raw
 from eportal_core.errors import DatabaseError
+from eportal_core.models import MAIN
 
 _REALM = (b"www-authenticate", b'Basic realm="ePortal"')
 UNKNOWN = "This server id is not registered here."
@@ -52,7 +53,7 @@ class CheckinApp:
         server = credentials(scope)
         if server is None:
             # Scanners ask without registering; they are told the level and not counted.
-            await self._answer(send, self._level(parts, "main"))
+            await self._answer(send, self._level(parts, MAIN))
             return
         entry = self._memory.servers.get(server)
         if entry is None:

@@ -107,10 +107,6 @@ class Memory:
         if time.monotonic() - self._followed > MISS_PERIOD:
             self.follow(unless_within=MISS_PERIOD)
 
-    def level(self, product: str, feed: str, target: str) -> bytes | None:
-        """The newest level that ``feed`` has for ``target``, in digits."""
-        return self.latest[product].get(feed, {}).get(target)
-
     def is_supported(self, product: str, target: str, feed: str | None = None) -> bool:
         """Whether ``feed``, or without it any feed, has patches for ``target``."""
         feeds = list(self.latest[product].items())

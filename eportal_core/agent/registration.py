@@ -52,6 +52,9 @@ def registration_routes(portal: Portal, put: Callable[[Raw], object]) -> list[Ro
         for call in _CALLS
         for form, answer in (("json", _as_json), ("plain", _as_plain))
     ]
+    for route in routes:
+        # Starlette lets HEAD in where GET is; here it would do something and tell nobody.
+        route.methods = {"GET", "POST"}
     return [
         *routes,
         Route("/admin/api/kcare/checkin", _checkin_endpoint(put), methods=["POST"]),
