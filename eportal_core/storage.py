@@ -104,6 +104,20 @@ class Storage:
         write_file(workspace / _JOURNAL, msgspec.json.encode(entries))
         sync_folder(self.staging)
 
+    def place(self, source: Path, place: Path) -> None:
+        """Rename ``source``, in a workspace, to ``place``; call it after ``journal``.
+
+        What is there trades places with it in one step. It is damaged, or nobody's: the disk lost
+        a journal, or the database.
+        """
+        if not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(place)
+        elif self._is_inside(place):
+            exchange(source, place)
+        else:
+            raise StorageError(f"{place} leads out of the patches directory by a link.")
+
     def _sweep(self) -> None:
         for workspace in self.staging.iterdir():
             if _is_folder(workspace):
@@ -111,15 +125,18 @@ class Storage:
                 unknown = [entry for entry in named if not self.is_known(entry)]
                 for entry in unknown:
                     for path in entry.paths:
-                        self.remove(self.patches_dir / path)
+                        self._remove(self.patches_dir / path)
                 if unknown:
                     # What is gone may not come back once nothing names it any more.
                     sync_tree(self.patches_dir)
                 shutil.rmtree(workspace)
 
-    def remove(self, path: Path) -> None:
+    def _is_inside(self, path: Path) -> bool:
+        return path.parent.resolve().is_relative_to(self.patches_dir.resolve())
+
+    def _remove(self, path: Path) -> None:
         """Remove a file or folder, and the folders above that this leaves empty."""
-        if not path.parent.resolve().is_relative_to(self.patches_dir.resolve()):
+        if not self._is_inside(path):
             log.error("%s is not removed: a link leads out of the patches directory.", path)
             return
         if _is_folder(path):
@@ -199,9 +216,20 @@ def sync_tree(directory: Path) -> None:
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(directory))
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise _libc_error(directory)
     finally:
         os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names trade what they name, in one step. Source: rename(2), RENAME_EXCHANGE."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, exchanging = -100, 2
+    if libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchanging) != 0:
+        raise _libc_error(other)
+
+
+def _libc_error(path: Path) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), str(path))

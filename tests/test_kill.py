@@ -70,6 +70,10 @@ def level_lost(world: World, data_dir: Path) -> None:
     shutil.rmtree(data_dir / "resources" / WEB / "1")
 
 
+def level_damaged(world: World, data_dir: Path) -> None:
+    (data_dir / "resources" / WEB / "1" / "kpatch.info").write_bytes(b"damaged")
+
+
 def deploy_died(world: World, data_dir: Path) -> None:
     """Killed when all files were in place, and nothing in the database yet."""
     fate = Fate(die_before="sql BEGIN")
@@ -87,6 +91,7 @@ OPERATIONS = {
     "deploy": Operation(lambda world: ["kcare", "deploy", world.second]),
     "deploy again": Operation(lambda world: ["kcare", "deploy", world.first]),
     "repair": Operation(lambda world: ["kcare", "deploy", world.first], level_lost),
+    "mend": Operation(lambda world: ["kcare", "deploy", world.first], level_damaged),
     "unroll": Operation(lambda world: ["kcare", "unroll", SECOND], second_deployed),
     "delete": Operation(lambda world: ["kcare", "unroll", "--delete", SECOND], second_deployed),
     "delete all": Operation(lambda world: ["kcare", "unroll", "--delete", FIRST]),

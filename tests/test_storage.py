@@ -155,6 +155,18 @@ def test_what_nothing_names_any_more_gives_way_to_a_deploy(
     assert state_of(data_dir) == state_of(tmp_path / "whole")
 
 
+def test_an_archive_that_comes_back_under_another_suffix_mends_the_old_one(
+    run: Mortals, tmp_path: Path, data_dir: Path
+) -> None:
+    first = archive(tmp_path, NAME, {WEB: 1})
+    run.ok(data_dir, "kcare", "deploy", first)
+    before = state_of(data_dir)
+    (data_dir / "arch" / first.name).unlink()
+    run.ok(data_dir, "kcare", "deploy", first.rename(tmp_path / f"{NAME}.tar.gz"))
+    assert state_of(data_dir) == before
+    run.ok(data_dir, "kcare", "verify")
+
+
 def test_serving_begins_with_a_sweep(run: Mortals, tmp_path: Path, data_dir: Path) -> None:
     run.ok(data_dir, "feed")
     before = state_of(data_dir)
@@ -211,6 +223,22 @@ def test_no_link_leads_the_sweep_out_of_the_patches_directory(
     assert list(outside.rglob("kpatch.bin"))
     assert "leads out of the patches directory" in caplog.text
     assert names(storage.staging) == {"lock"}
+
+
+def test_no_link_leads_a_deploy_out_of_the_patches_directory(
+    run: Mortals, tmp_path: Path, data_dir: Path
+) -> None:
+    """Neither what is mended nor what is nobody's is taken from there."""
+    first = archive(tmp_path, NAME, {WEB: 1})
+    run.ok(data_dir, "kcare", "deploy", first)
+    outside = tmp_path / "outside"
+    (data_dir / "resources" / WEB).rename(outside)
+    (data_dir / "resources" / WEB).symlink_to(outside)
+    (outside / "1" / "kpatch.bin").write_bytes(b"precious")
+    outcome = run(data_dir, "kcare", "deploy", first)
+    assert outcome.returncode == 1
+    assert f"resources/{WEB}/1 leads out of the patches directory by a link." in outcome.output
+    assert (outside / "1" / "kpatch.bin").read_bytes() == b"precious"
 
 
 def test_a_level_that_became_a_link_goes_without_what_it_leads_to(storage: Storage) -> None:

@@ -60,6 +60,7 @@ class Reported(msgspec.Struct, gc=False):
 
 _decoder = msgspec.json.Decoder(Reported)
 _any_decoder = msgspec.json.Decoder()
+_encoder = msgspec.msgpack.Encoder()
 _FIELDS = {field.name: field.type for field in msgspec.structs.fields(Reported)}
 NOTHING = Reported()
 
@@ -88,16 +89,15 @@ def read_json(data: bytes) -> Reported:
         reported = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_leniently(data)
-    if all(text is None or text.isprintable() for text in reported.texts()):
+    if "".join(filter(None, reported.texts())).isprintable():
         return reported
     return _read_leniently(data)
 
 
 def digest(reported: Reported, ip: str, kernel_id: str) -> bytes:
     """Eight bytes that change when any fact but the uptime does."""
-    parts = ["-" if text is None else f"={text}" for text in reported.texts()]
-    parts += [str(reported.patch_level), ip, kernel_id]
-    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
+    facts = _encoder.encode((reported.texts(), reported.patch_level, ip, kernel_id))
+    return hashlib.blake2b(facts, digest_size=8).digest()
 
 
 def _read_leniently(data: bytes) -> Reported:

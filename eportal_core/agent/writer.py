@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from eportal_core import db
@@ -49,8 +49,7 @@ class Raw(NamedTuple):
     body: bytes = b""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """A check-in that was read."""
 
     server: str
@@ -125,7 +124,7 @@ class Writer(threading.Thread):
     def _write(self, waiting: dict[bytes, Raw]) -> None:
         if not waiting:
             return
-        reports = sorted(map(_read, waiting.values()), key=lambda report: report.server)
+        reports = sorted(map(_read, waiting.values()), key=_by_server)
         with db.database.atomic(), acting(Actor("agent")):
             known = dict(
                 db.fetch_many(
@@ -153,6 +152,9 @@ class Writer(threading.Thread):
         for server, known in db.fetch_many("SELECT id, tags FROM server WHERE id IN (?)", said):
             if names.check_tags(said[server]) != known:
                 servers.set_tags(self._portal, server, said[server])
+
+
+_by_server = attrgetter("server")
 
 
 def _read(raw: Raw) -> Report:

@@ -14,7 +14,7 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
-from eportal_core.models import MAIN, Patchset
+from eportal_core.models import MAIN, UNDEPLOYED, Patchset
 from eportal_core.operations import patchsets
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import PatchsetStore
@@ -111,7 +111,12 @@ def _list(group: click.Group, spec: PatchsetSpec) -> None:
         print_table(
             ("Patchset", "Appeared", *names),
             [
-                (row["patchset"], row["appeared"][:19], *(row["feeds"][name] for name in names))
+                (
+                    row["patchset"],
+                    row["appeared"][:19],
+                    # A feed may have been added since the patchsets were read.
+                    *(row["feeds"].get(name, UNDEPLOYED) for name in names),
+                )
                 for row in rows
             ],
         )

@@ -83,10 +83,11 @@ def deploy(portal: Portal, store: PatchsetStore, archive: Path) -> Release:
     name = store.spec.check_name(patchset_name(archive))
     if not archive.is_file():
         raise StorageError(f"There is no file {archive}.")
-    workspace = store.storage.workspace()
-    copy = workspace / archive.name
-    sha256 = copy_hashed(archive, copy)
     known = Patchset.get_or_none(id=f"{store.spec.product.name}/{name}")
+    workspace = store.storage.workspace()
+    # The same bytes may come back under another suffix.
+    copy = workspace / (known.archive if known is not None else archive.name)
+    sha256 = copy_hashed(archive, copy)
     if known is not None:
         if known.sha256 != sha256:
             raise ArchiveError(
@@ -106,7 +107,7 @@ def deploy(portal: Portal, store: PatchsetStore, archive: Path) -> Release:
     with progress_bar(f"Unpacking {name}") as progress:
         manifest = unpack(copy, content, store.spec, limits, progress)
     store.publish(workspace, content, copy, manifest)
-    return _release(store.spec, manifest, archive.name, sha256)
+    return _release(store.spec, manifest, copy.name, sha256)
 
 
 def prepare_removal(store: PatchsetStore, name: str) -> None:

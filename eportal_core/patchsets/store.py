@@ -67,12 +67,8 @@ class PatchsetStore:
         archive.rename(self.storage.archives / archive.name)
         meta.rename(self.meta(manifest.name))
         for target, entry in fresh:
-            place = self.tree / target / str(entry.level)
-            if os.path.lexists(place):
-                # Damaged; or no patchset knows it, for the disk lost a journal or the database.
-                self.storage.remove(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (content / target / str(entry.level)).rename(place)
+            level = f"{target}/{entry.level}"
+            self.storage.place(content / level, self.tree / level)
         sync_folder(self.storage.archives)
         sync_tree(self.tree)
 

@@ -149,8 +149,11 @@ def watch(folder: str, step: Callable[[str, str], None]) -> None:
             step("sql", statement)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "ctypes.dlsym" and arguments[1] == "syncfs":
-            step(_SYNC, "file system")
+        if event == "ctypes.dlsym":
+            if arguments[1] == "syncfs":
+                step(_SYNC, "file system")
+            elif arguments[1] == "renameat2":
+                step("exchange", "")
         elif event == "open":
             path, _, flags = arguments
             if flags & _WRITING and str(path).startswith(folder):
