@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -13,6 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from eportal_core import db
 from eportal_core.errors import PortalError
+from eportal_core.listening import Listening
 from eportal_core.models import Actor, acting
 from eportal_core.operations import servers
 from eportal_core.plugins import claim
@@ -21,6 +22,10 @@ from eportal_core.types import Job
 
 log = logging.getLogger("eportal.jobs")
 
+#: Agents check in every four hours: who listened this long has heard all that live, seconds.
+HEARD_ALL = 5 * 3600.0
+#: A job runs first after this at most, seconds: some portals restart each night.
+FIRST_RUN = HEARD_ALL + 600
 #: Seconds after which a process that found the work taken asks again.
 RETRY_PERIOD = 10.0
 
@@ -73,14 +78,9 @@ class JobRunner(threading.Thread):
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         for job in all_jobs(self._portal):
-            # At once, then periodically: a portal that restarts each night would never come to it.
+            first = datetime.now(UTC) + timedelta(seconds=min(job.period, FIRST_RUN))
             scheduler.add_job(
-                run_job,
-                "interval",
-                [job],
-                seconds=job.period,
-                id=job.name,
-                next_run_time=datetime.now(UTC),
+                run_job, "interval", [job], seconds=job.period, id=job.name, next_run_time=first
             )
         return scheduler
 
@@ -103,7 +103,11 @@ def _own_jobs(portal: Portal) -> list[Job]:
     if period is None:
         return []
 
+    listening = Listening()
+
     def clean() -> str:
+        if listening.seconds() < HEARD_ALL:
+            return "nothing, for the portal has not listened long enough to call a server silent"
         return f"{servers.clean_inactive(portal)} servers were deleted"
 
     return [Job("clean-inactive-servers", period, clean)]

@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 #: Imports run one way: a module may import from its own layer and from those above it here.
 LAYERS = (
-    ("markers", "types", "errors", "settings"),
+    ("markers", "types", "errors", "settings", "listening"),
     ("config",),
     ("db",),
     ("models",),

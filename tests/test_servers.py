@@ -14,6 +14,7 @@ from peewee import chunked
 from eportal_core import db, jobs
 from eportal_core.config import Config
 from eportal_core.errors import InvalidValue, NotFound
+from eportal_core.listening import Listening
 from eportal_core.models import Change, Checkin, Facts, Identity, Server, now
 from eportal_core.operations import keys, patchsets, servers
 from eportal_core.plugins import load
@@ -330,6 +331,7 @@ def test_inactive_servers_are_cleaned_every_period(
     real = jobs.all_jobs
     (cleaning,) = real(cleaning_portal)
     assert cleaning.period == 60
+    monkeypatch.setattr(jobs, "HEARD_ALL", 0)
     monkeypatch.setattr(jobs, "all_jobs", lambda portal: [replace(real(portal)[0], period=0.1)])
     keys.add(cleaning_portal, "K")
     here = servers.register(cleaning_portal, "K", "here", "10.0.0.1")
@@ -351,6 +353,31 @@ def test_inactive_servers_are_cleaned_every_period(
         runner.stop()
     removal = Change.select().where(Change.table == "server", Change.row.is_null()).get()
     assert (removal.actor, removal.source) == ("system", "job clean-inactive-servers")
+
+
+def test_a_portal_that_was_off_for_weeks_cleans_nobody(cleaning_portal: Portal) -> None:
+    keys.add(cleaning_portal, "K")
+    server = servers.register(cleaning_portal, "K", "not-yet-heard", "10.0.0.1")
+    Server.update(registered=now() - timedelta(days=31)).execute()
+    (cleaning,) = jobs.all_jobs(cleaning_portal)
+    assert "not listened long enough" in cleaning.run()
+    assert [kept.id for kept in Server.select()] == [server.id]
+
+
+def test_listening_begins_anew_when_the_clock_jumps() -> None:
+    clock, steady = [1_000_000.0], [0.0]
+    listening = Listening(lambda: clock[0], lambda: steady[0])
+
+    def pass_time(seconds: float, jump: float = 0) -> float:
+        clock[0] += seconds + jump
+        steady[0] += seconds
+        return listening.seconds()
+
+    assert pass_time(20_000) == 20_000
+    assert pass_time(10, jump=40 * 86_400) == 0
+    assert pass_time(300) == 300
+    assert pass_time(300, jump=-86_400) == 0
+    assert pass_time(100, jump=30) == 100
 
 
 def test_servers_are_never_cleaned_unless_asked_for(portal: Portal) -> None:

@@ -1,10 +1,12 @@
-"""An archive that unpacks to 3,000 files and 532 MB, and compresses as patches do (to 38 %)."""
+"""An archive that unpacks to 3,000 files and 532 MB, and compresses as patches do (to about 38 %)."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 import shutil
+import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 from eportal_core.patchsets.pack import pack
@@ -34,32 +36,34 @@ def make_archive(folder: Path) -> Path:
 
 
 def _write_patches(folder: Path) -> None:
-    rng = random.Random(20261122)
-    text = _machine_code(rng)
+    passages = _passages(_machine_code(), random.Random(20261122))
     for number in range(TARGETS):
         level = folder / hashlib.sha1(str(number).encode()).hexdigest() / str(LEVEL)
         level.mkdir(parents=True)
         for name, size in FILES.items():
-            (level / name).write_bytes(_content(rng, text, size))
+            content = bytearray()
+            while len(content) < size:
+                content += next(passages)
+            (level / name).write_bytes(content[:size])
 
 
-def _machine_code(rng: random.Random) -> bytes:
-    """15 MB of short phrases, a few of them frequent: bzip2 leaves a third of it."""
-    skewed = bytes(min(255, int(rng.expovariate(1 / 18))) for _ in range(256))
-    phrases = [rng.randbytes(rng.randrange(2, 9)).translate(skewed) for _ in range(4000)]
-    weights = [1 / (rank + 3) for rank in range(len(phrases))]
-    return b"".join(rng.choices(phrases, weights, k=3_000_000))
+def _machine_code() -> bytes:
+    """What this machine's Python and its packages have of shared libraries, 64 MB at most.
 
-
-def _content(rng: random.Random, text: bytes, size: int) -> bytes:
-    """Passages of ``text``, bytes that do not compress, and zeros, as modules and patches have.
-
-    The zeros matter: without them bzip2 needs twice the time that it needs for shared libraries.
+    Patches are machine code, and made-up bytes of the same entropy are not: bzip2 needs up to twice
+    the time for them, and lbzip2 loses its lead over it.
     """
-    content = bytearray()
-    while len(content) < size:
-        start, length = rng.randrange(len(text) - 4096), rng.randrange(200, 4096)
-        content += text[start : start + length]
-        content += rng.randbytes(length * 7 // 10)
-        content += bytes(length * 12 // 10)
-    return bytes(content[:size])
+    code = bytearray()
+    for folder in map(sysconfig.get_path, ("platlib", "stdlib")):
+        for library in sorted(Path(folder).rglob("*.so")):
+            code += library.read_bytes()
+    return bytes(code[:64_000_000])
+
+
+def _passages(code: bytes, rng: random.Random) -> Iterator[bytes]:
+    """Pieces of ``code`` in order, over and over, with some bytes that do not compress."""
+    position = 0
+    while True:
+        length = rng.randrange(1_000, 8_000)
+        yield code[position : position + length] + rng.randbytes(length // 7)
+        position = (position + length) % len(code)
