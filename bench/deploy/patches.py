@@ -1,4 +1,4 @@
-"""An archive that unpacks to 3,000 files and 532 MB, and compresses as patches do (to about 38 %)."""
+"""An archive that unpacks to 3,000 files and 532 MB, and compresses as patches do (to 38 %)."""
 
 from __future__ import annotations
 
