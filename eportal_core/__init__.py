@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from eportal_core.config import Setting
     from eportal_core.patchsets.store import PatchsetStore
     from eportal_core.portal import Portal
+    from eportal_core.storage import Entry
 
 _LAZY = {
+    "Entry": "eportal_core.storage",
     "PatchsetStore": "eportal_core.patchsets.store",
     "Portal": "eportal_core.portal",
     "Setting": "eportal_core.config",
@@ -43,6 +45,7 @@ __all__ = [
     "ArchiveError",
     "Check",
     "Conflict",
+    "Entry",
     "Event",
     "InvalidValue",
     "Job",

@@ -24,6 +24,7 @@ from eportal_core.commands.server import list_servers, server_command
 from eportal_core.commands.session import Session, pass_portal
 from eportal_core.commands.usage import show_error
 from eportal_core.errors import PortalError
+from eportal_core.markers import THE_CORE
 from eportal_core.plugins import Plugins, claim, load
 
 PROGRAM = "kc.eportal"
@@ -39,8 +40,8 @@ def build(plugins: Plugins) -> click.Group:
         PluginError: plugins claim the same command, option or product.
     """
     cli = root_command()
-    owners: dict[tuple[str, str], str] = {}
-    _merge(cli, _core_commands(plugins), "the core", owners)
+    owners: dict[str, str] = {}
+    _merge(cli, _core_commands(plugins), THE_CORE, owners)
     for plugin in plugins.implementing("eportal_commands"):
         part = root_command()
         plugins.call(plugin, "eportal_commands", cli=part)
@@ -73,14 +74,12 @@ def _core_commands(plugins: Plugins) -> click.Group:
     return cli
 
 
-def _merge(
-    cli: click.Group, part: click.Group, owner: str, owners: dict[tuple[str, str], str]
-) -> None:
+def _merge(cli: click.Group, part: click.Group, owner: str, owners: dict[str, str]) -> None:
     for name, command in part.commands.items():
-        claim(owners, owner, "command", f"command {name}")
+        claim(owners, owner, f"command {name}")
         cli.add_command(command, name)
     for option in part.params:
-        claim(owners, owner, "option", f"option {option.opts[0]}")
+        claim(owners, owner, f"option {option.opts[0]}")
         cli.params.append(option)
 
 
@@ -99,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plugins = load()
         session = Session(plugins, os.environ)
         cli = build(plugins)
-        cli.main(
+        code = cli.main(
             arguments,
             prog_name=PROGRAM,
             obj=session,
@@ -109,4 +108,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return show_error(error, PROGRAM)
     except click.Abort:
         return 130
-    return 0
+    return code if isinstance(code, int) else 0

@@ -186,8 +186,6 @@ def execute_many(statement: str, rows: Sequence[Sequence[object]]) -> None:
 
 def fetch_many(statement: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
     """Rows of ``statement`` for every value, its ``IN (?)`` filled with a few hundred at a time."""
-    remaining = list(values)
-    while remaining:
-        chunk, remaining = remaining[:500], remaining[500:]
+    for chunk in peewee.chunked(values, 500):
         marks = ",".join([database.param] * len(chunk))
         yield from database.execute_sql(statement.replace("(?)", f"({marks})"), chunk)

@@ -79,9 +79,64 @@ class RegistrationRefused(PortalError):
     Source of the numbers: the registration answers of the agent protocol, docs/agents.md.
     """
 
-    status = 400
+    number: int
+    sentence: str
 
-    def __init__(self, code: str, number: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.number = number
+    def __init__(self) -> None:
+        super().__init__(self.sentence)
+
+
+class KeyDisabled(RegistrationRefused):
+    """The key is there, and an administrator has disabled it."""
+
+    code = "account-locked"
+    number = 1
+    sentence = "The key is disabled."
+
+
+class UnknownKey(RegistrationRefused):
+    """No key has this name."""
+
+    code = "invalid-key"
+    number = 2
+    sentence = "The key is not known here."
+
+
+class KeyFull(RegistrationRefused):
+    """The key has as many servers as it may have."""
+
+    code = "key-limit-reached"
+    number = 3
+    sentence = "The key has no place left."
+
+
+class AccessRefused(PortalError):
+    """The server that asks may not have what it asks for."""
+
+    status = 403
+    sentence: str
+
+    def __init__(self) -> None:
+        super().__init__(self.sentence)
+
+
+class UnknownServer(AccessRefused):
+    """The id is not registered, or there is none."""
+
+    code = "unknown-server"
+    status = 401
+    sentence = "This server id is not registered here."
+
+
+class ServerLocked(AccessRefused):
+    """The key of the server is disabled."""
+
+    code = "account-locked"
+    sentence = "The key of this server is disabled."
+
+
+class ProductMissing(AccessRefused):
+    """The key of the server does not have the product."""
+
+    code = "no-product"
+    sentence = "The key of this server does not have this product."

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from eportal_core.config import Setting
     from eportal_core.portal import Portal
+    from eportal_core.storage import Entry
     from eportal_core.types import Check, Event, Job, Product, Release
 
 
@@ -31,7 +32,8 @@ def eportal_settings() -> Sequence[Setting]:
 
 @hookspec
 def eportal_products() -> Sequence[Product]:
-    """Products that the plugin brings. Name, command and API name must be free.
+    """Products that the plugin brings. Name, command and API name must be free, and only
+    one product of all is the check-in.
 
     Asks every plugin, before anything is configured: the command line is built from it.
     """
@@ -65,7 +67,8 @@ def eportal_startup(portal: Portal) -> None:
 def eportal_routes(portal: Portal) -> Sequence[BaseRoute]:
     """Routes of the admin side, each below ``/admin``.
 
-    Asks every plugin, once at start. A path and method that is taken stops the start.
+    Asks every plugin, once at start. A path and method that is taken stops the start, as does a
+    path that is not below ``/admin``.
     """
 
 
@@ -80,6 +83,8 @@ def eportal_agent_routes(portal: Portal) -> Sequence[BaseRoute]:
 @hookspec
 def eportal_jobs(portal: Portal) -> Sequence[Job]:
     """Periodic work; it runs in the admin process, once per data directory.
+
+    A job runs first when one period has passed, or ``Job.first`` seconds.
 
     Asks every plugin, once at start. A name that is taken stops the start.
     """
@@ -108,12 +113,15 @@ def eportal_deploy(portal: Portal, product: str, archive: Path) -> Release | Non
 
 
 @hookspec(firstresult=True)
-def eportal_unroll(portal: Portal, product: str, patchset: str, delete: bool) -> bool | None:
-    """``patchset`` leaves every feed; with ``delete``, prepare to remove what deploy published.
+def eportal_unroll(
+    portal: Portal, product: str, patchset: str, delete: bool
+) -> Sequence[Entry] | None:
+    """``patchset`` leaves every feed; with ``delete``, name all that deploy published of it.
 
-    Stops at the first answer; a plugin answers True for its own products, None for others. Called
-    under the storage lock, before the transaction: what must go is named in ``Storage.journal``,
-    and is removed after the transaction. An exception keeps everything as it was.
+    Stops at the first answer; a plugin answers for its own products and returns None for others,
+    and without ``delete`` the answer may be empty. Called under the storage lock, before the
+    transaction, and removes nothing: after the transaction the caller removes what the answer
+    names and no other patchset owns. An exception keeps everything as it was.
     """
 
 

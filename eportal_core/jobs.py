@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from eportal_core import db
 from eportal_core.errors import PortalError
 from eportal_core.listening import Listening
+from eportal_core.markers import THE_CORE
 from eportal_core.models import Actor, acting
 from eportal_core.operations import servers
 from eportal_core.plugins import claim
@@ -23,9 +25,7 @@ from eportal_core.types import Job
 log = logging.getLogger("eportal.jobs")
 
 #: Agents check in every four hours: who listened this long has heard all that live, seconds.
-HEARD_ALL = 5 * 3600.0
-#: A job runs first after this at most, seconds: some portals restart each night.
-FIRST_RUN = HEARD_ALL + 600
+HEARD_ALL = 5 * 3600
 #: Seconds after which a process that found the work taken asks again.
 RETRY_PERIOD = 10.0
 
@@ -36,28 +36,29 @@ def all_jobs(portal: Portal) -> list[Job]:
     Raises:
         PluginError: two jobs have the same name.
     """
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[str, str] = {}
     jobs: list[Job] = []
     for owner, part in [
-        ("the core", _own_jobs(portal)),
+        (THE_CORE, _own_jobs(portal)),
         *portal.plugins.each("eportal_jobs", portal=portal),
     ]:
         for job in part:
-            claim(owners, owner, "job", f"job {job.name}")
+            claim(owners, owner, f"job {job.name}")
             jobs.append(job)
     return jobs
 
 
 class JobRunner(threading.Thread):
-    """Runs the jobs while it holds ``jobs.lock``, which dies with its process."""
+    """Runs ``jobs`` while it holds the lock on a file, which dies with its process."""
 
-    def __init__(self, portal: Portal) -> None:
+    def __init__(self, lock_path: Path, jobs: Sequence[Job]) -> None:
         super().__init__(name="jobs", daemon=True)
-        self._portal = portal
+        self._lock_path = lock_path
+        self._jobs = jobs
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        with Path(self._portal.config.data_dir / "jobs.lock").open("w") as lock:
+        with self._lock_path.open("w") as lock:
             while not _take(lock.fileno()):
                 if self._stopping.wait(RETRY_PERIOD):
                     return
@@ -77,8 +78,9 @@ class JobRunner(threading.Thread):
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        for job in all_jobs(self._portal):
-            first = datetime.now(UTC) + timedelta(seconds=min(job.period, FIRST_RUN))
+        for job in self._jobs:
+            wait = job.period if job.first is None else job.first
+            first = datetime.now(UTC) + timedelta(seconds=wait)
             scheduler.add_job(
                 run_job, "interval", [job], seconds=job.period, id=job.name, next_run_time=first
             )
@@ -110,7 +112,9 @@ def _own_jobs(portal: Portal) -> list[Job]:
             return "nothing, for the portal has not listened long enough to call a server silent"
         return f"{servers.clean_inactive(portal)} servers were deleted"
 
-    return [Job("clean-inactive-servers", period, clean)]
+    # As soon as it can: some portals restart each night.
+    first = min(period, HEARD_ALL + 600)
+    return [Job("clean-inactive-servers", period, clean, first)]
 
 
 def _take(lock: int) -> bool:

@@ -16,7 +16,7 @@ import pluggy
 
 from eportal_core import hookspecs
 from eportal_core.errors import PluginError, PortalError
-from eportal_core.markers import PROJECT
+from eportal_core.markers import PROJECT, THE_CORE
 from eportal_core.settings import Setting
 from eportal_core.types import Product
 
@@ -50,7 +50,7 @@ class Plugins:
         return sorted(implementation.plugin_name for implementation in implementations)
 
     def call(self, plugin: str, hook: str, **arguments: Any) -> list[Any]:
-        """What one plugin answers to ``hook``: one answer, or none.
+        """What one plugin answers to ``hook``: one answer, or none; a lazy one is made a list.
 
         Raises:
             PluginError: it raised; the sentence names it and the hook.
@@ -58,13 +58,14 @@ class Plugins:
         only = self.manager.get_plugin(plugin)
         others = [other for other in self.manager.get_plugins() if other is not only]
         try:
-            answers: list[Any] = self.manager.subset_hook_caller(hook, others)(**arguments)
+            answers = self.manager.subset_hook_caller(hook, others)(**arguments)
+            # A generator fails here, where its plugin is named, or nowhere.
+            return [list(each) if isinstance(each, Iterator) else each for each in answers]
         except PortalError:
             raise
         # A stranger's code may raise anything.
         except Exception as error:
             raise PluginError(f"Plugin {plugin} failed in {hook}: {_told(error)}.") from error
-        return answers
 
     def each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Call ``hook`` plugin by plugin: ``(plugin, answer)`` for each.
@@ -79,16 +80,16 @@ class Plugins:
         """Every product by name.
 
         Raises:
-            PluginError: two plugins claim the same name, command or API name.
+            PluginError: two have the same name or API name, or are the check-in.
         """
-        owners: dict[tuple[str, str], str] = {}
+        owners: dict[str, str] = {}
         products: dict[str, Product] = {}
         for plugin, brought in self.each("eportal_products"):
             for product in brought:
-                claim(owners, plugin, "name", f"product {product.name}")
-                claim(owners, plugin, "API", f"product API name {product.api_name or product.name}")
+                claim(owners, plugin, f"product {product.name}")
+                claim(owners, plugin, f"product API name {product.api_name or product.name}")
                 if product.checkin:
-                    claim(owners, plugin, "check-in", "product whose request is the check-in")
+                    claim(owners, plugin, "product whose request is the check-in")
                 products[product.name] = product
         return products
 
@@ -114,15 +115,21 @@ class Plugins:
                 raise PluginError(f"REQUIRED_PLUGINS names {name}: {state[name].problem}")
 
 
-def claim(owners: dict[tuple[str, str], str], plugin: str, kind: str, what: str) -> None:
-    """Note that ``plugin`` takes ``what``.
+def claim(owners: dict[str, str], owner: str, what: str) -> None:
+    """Note that ``owner``, ``THE_CORE`` or the name of a plugin, brings ``what``.
 
     Raises:
-        PluginError: it is taken; the sentence names both plugins.
+        PluginError: it is brought already, by whomever; the sentence names both.
     """
-    owner = owners.setdefault((kind, what), plugin)
-    if owner != plugin:
-        raise PluginError(f"Plugins {owner} and {plugin} both bring the {what}; remove one.")
+    if what not in owners:
+        owners[what] = owner
+        return
+    first = _who(owners[what])
+    if owners[what] == owner:
+        raise PluginError(f"The {what} is brought by {first} twice; rename one.")
+    raise PluginError(
+        f"The {what} is brought by {first} and by {_who(owner)}; uninstall or rename one."
+    )
 
 
 def load(found: Iterable[EntryPoint] | None = None) -> Plugins:
@@ -181,6 +188,10 @@ def _unknown_hook(name: str) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
     return f"It implements {name}, which is no hook{hint}"
+
+
+def _who(owner: str) -> str:
+    return owner if owner == THE_CORE else f"plugin {owner}"
 
 
 def _told(error: BaseException) -> str:

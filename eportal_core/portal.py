@@ -13,7 +13,7 @@ from typing import Any
 from eportal_core import db
 from eportal_core.config import Config
 from eportal_core.errors import DatabaseError, NotFound
-from eportal_core.models import Level, Patchset, set_node
+from eportal_core.models import Level, Patchset, of_product, set_node
 from eportal_core.plugins import Plugins
 from eportal_core.storage import Entry, Storage, disk_errors, write_file
 from eportal_core.types import Event, Product
@@ -48,11 +48,24 @@ class Portal:
 
     def announce(self, event: Event) -> None:
         """Tell the plugins what was committed; one that fails is logged and changes nothing."""
-        try:
-            self.hook.eportal_event(portal=self, event=event)
-        # It is done already; whatever a stranger's code raises may not undo the answer.
-        except Exception:
-            log.exception("A plugin failed to hear of %s %s", event.kind, event.subject)
+        for plugin in self.plugins.implementing("eportal_event"):
+            try:
+                self.plugins.call(plugin, "eportal_event", portal=self, event=event)
+            # It is done already; whatever a stranger's code raises may not undo the answer.
+            except Exception:
+                log.exception(
+                    "Plugin %s failed to hear of %s %s", plugin, event.kind, event.subject
+                )
+
+    def start(self) -> None:
+        """Tell the plugins that this process is about to serve.
+
+        Raises:
+            PortalError: one of them refused or failed.
+        """
+        with db.connection():
+            for plugin in self.plugins.implementing("eportal_startup"):
+                self.plugins.call(plugin, "eportal_startup", portal=self)
 
 
 def open_portal(config: Config, plugins: Plugins) -> Portal:
@@ -124,7 +137,7 @@ def _is_known(entry: Entry) -> bool:
             .where(
                 Level.target == entry.target,
                 Level.level == entry.level,
-                Level.patchset.startswith(f"{product}/"),
+                of_product(Level.patchset, product),
             )
             .exists()
         )

@@ -72,7 +72,8 @@ CORE: Final = (
         int,
         None,
         "Seconds between two removals of inactive servers, for example 3600 * 24 for once a day. "
-        "Not set, they are never removed by themselves.",
+        "Nothing is removed before the portal has listened for five hours, in which every server "
+        "that lives has checked in. Not set, they are never removed by themselves.",
         minimum=60,
     ),
     Setting(
@@ -93,8 +94,8 @@ CORE: Final = (
         "ARCHIVE_MAX_RATIO",
         int,
         200,
-        "How many times larger than the archive itself its content may be; patches stay far "
-        "below the default, an archive made to fill the disk does not.",
+        "How many times larger than the archive itself its content may be; the first 10 MB are "
+        "free. Patches stay far below the default, an archive made to fill the disk does not.",
         minimum=1,
     ),
     Setting(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -120,7 +121,7 @@ class Storage:
 
     def _sweep(self) -> None:
         for workspace in self.staging.iterdir():
-            if _is_folder(workspace):
+            if is_folder(workspace):
                 named = _read_journal(workspace / _JOURNAL)
                 unknown = [entry for entry in named if not self.is_known(entry)]
                 for entry in unknown:
@@ -139,7 +140,7 @@ class Storage:
         if not self._is_inside(path):
             log.error("%s is not removed: a link leads out of the patches directory.", path)
             return
-        if _is_folder(path):
+        if is_folder(path):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -166,7 +167,8 @@ def disk_errors(folder: Path | None = None) -> Iterator[None]:
         raise StorageError(f"The disk refused{where}: {error.strerror or error}.") from error
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether it is one itself, and no link to one."""
     return path.is_dir() and not path.is_symlink()
 
 
@@ -191,12 +193,25 @@ def write_file(path: Path, data: bytes) -> None:
 
     Only one process at a time may write it.
     """
-    aside = path.with_name(f"{path.name}.new")
-    with aside.open("wb") as file:
+    with written_aside(path, path.with_name(f"{path.name}.new")) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+
+
+@contextmanager
+def written_aside(path: Path, aside: Path) -> Iterator[BinaryIO]:
+    """A file ``aside`` that is ``path``, durably, after the block; an error changes nothing.
+
+    aside: in the same folder; what a crash left there is replaced.
+    """
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -68,11 +68,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Job:
-    """Work done again every ``period`` seconds in the admin process; returns what it did."""
+    """Work done again every ``period`` seconds in the admin process; returns what it did.
+
+    first: seconds from the start of the work to the first run, one period unless given.
+    """
 
     name: str
     period: int
     run: Callable[[], str]
+    first: int | None = None
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,10 @@ prepare() {
         python3 -m venv "$venv"
     fi
     # Installed already from this very lock and project file: nothing to do.
-    stamp=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)
-    [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ] && return 0
+    stamp=$venv/$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1).installed
+    [ -e "$stamp" ] && return 0
     echo "Installing Python packages into .venv" >&2
     "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$lock"
     "$venv/bin/pip" install -q --disable-pip-version-check --no-deps -e .
-    echo "$stamp" >"$venv/stamp"
+    touch "$stamp"
 }

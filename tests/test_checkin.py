@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import pytest
 import requests
 from starlette.testclient import TestClient
 
-from eportal_core import PatchsetPlugin, PatchsetSpec, Product, db, queries
+from eportal_core import PatchsetPlugin, PatchsetSpec, Product, db, hookimpl, queries
 from eportal_core.agent.app import agent_app
+from eportal_core.agent.memory import KeyEntry, Memory
+from eportal_core.agent.writer import Raw, Writer
 from eportal_core.config import Config
+from eportal_core.models import Key
 from eportal_core.operations import feeds, keys, patchsets, servers
 from eportal_core.plugins import load
 from eportal_core.portal import Portal, open_portal
+from eportal_core.types import Event
 from tests.support.agents import basic, check_in, encoded, register, shown, stored
 from tests.support.patches import DB, KERNEL, WEB, archive, kernel_id
 from tests.support.polling import eventually
@@ -156,6 +161,8 @@ class TestProducts:
             assert answer.text == "The key of this server does not have this product.\n"
             file = agent.get(f"/{WEB}/1/kpatch.bin", headers=basic(server))
             assert file.status_code == 403
+            body = agent.post("/admin/api/kcare/checkin", json=FACTS, headers=basic(server))
+            assert (body.status_code, body.json()["error"]) == (403, "no-product")
 
             keys.change(other, "K1", products=["kernel", "other"])
             eventually(lambda: check_in(agent, server).text == "1", SOON)
@@ -241,6 +248,28 @@ class TestFacts:
         assert stored(agent, server, tags="a")["tags"] == "b"
         assert stored(agent, server, tags="c")["tags"] == "c"
 
+    def test_tags_are_announced_once_and_when_they_are_committed(
+        self, fleet: Portal, agent: TestClient
+    ) -> None:
+        heard: list[tuple[str, bool]] = []
+
+        class Listener:
+            @hookimpl
+            def eportal_event(self, event: Event) -> None:
+                if event.kind == "server.tagged":
+                    heard.append((event.subject, bool(db.database.in_transaction())))
+
+        fleet.plugins.manager.register(Listener(), "listener")
+        server = register(agent, "K1")
+
+        stored(agent, server, tags="a")
+        eventually(lambda: heard == [(server, False)])
+        stored(agent, server, tags="a", hostname="other")
+        servers.set_tags(fleet, server, "a")
+        servers.set_tags(fleet, server, "b")
+
+        assert heard == [(server, False)] * 2
+
     def test_another_kernel(self, fleet: Portal, agent: TestClient) -> None:
         server = register(agent, "K1")
         stored(agent, server, **FACTS)
@@ -317,6 +346,7 @@ class TestBody:
 
         unknown = agent.post(self.PATH, json=FACTS, headers=basic("nobody"))
         assert (unknown.status_code, unknown.json()["error"]) == (401, "unknown-server")
+        assert unknown.headers["WWW-Authenticate"] == 'Basic realm="ePortal"'
         assert agent.post(self.PATH, json=FACTS).status_code == 401
         long = agent.post(self.PATH, content=b" " * 20_000, headers=basic(server))
         assert long.status_code == 400
@@ -346,6 +376,49 @@ class TestTrouble:
         body = agent.post(TestBody.PATH, json={}, headers=basic("nobody"))
         assert (body.status_code, body.json()["error"]) == (503, "database")
         assert check_in(agent, server).text == "2"
+
+
+def test_a_server_that_came_while_the_maps_were_filled(
+    fleet: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[str] = []
+    real = Memory._entry
+
+    def entry(memory: Memory, key: Key) -> KeyEntry:
+        if not came:
+            came.append("")
+            with ThreadPoolExecutor(1) as other:
+                other.submit(arrive).result()
+        return real(memory, key)
+
+    def arrive() -> None:
+        with db.connection():
+            keys.add(fleet, "K9")
+            came[0] = servers.register(fleet, "K9", "web9", "10.0.0.9").id
+
+    monkeypatch.setattr(Memory, "_entry", entry)
+    memory = Memory(fleet)
+
+    memory.load()
+
+    found = memory.find(came[0].encode())
+    assert found is not None
+    assert found.feed == "main"
+
+
+def test_check_ins_over_the_limit_are_counted(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = open_portal(Config.of(data_dir, CHECKIN_QUEUE_LIMIT=2), load())
+    writer = Writer(opened)
+    for number in range(5):
+        writer.put(Raw(b"server%d" % number, 0.0, "127.0.0.1", WEB, b""))
+
+    writer.start()
+    writer.stop()
+
+    (line,) = [record.getMessage() for record in caplog.records if "dropped" in record.msg]
+    assert line.startswith("3 check-ins were dropped")
 
 
 def test_changes_of_other_processes_are_seen_within_a_second(

@@ -16,6 +16,7 @@ import requests
 from starlette.testclient import TestClient
 
 from eportal_core import db
+from eportal_core.agent.memory import Memory
 from eportal_core.errors import InvalidValue
 from eportal_core.operations import feeds, keys
 from eportal_core.portal import Portal
@@ -54,6 +55,23 @@ class TestProbes:
 
         eventually(lambda: agent.get("/readyz").text == "ok\n")
         assert shown(server)["hostname"] == "late"
+
+    def test_a_change_log_that_cannot_be_read(self, agent: TestClient, data_dir: Path) -> None:
+        with without_table(data_dir, "change"):
+            eventually(lambda: agent.get("/readyz").status_code == 503)
+            assert agent.get("/readyz").text.startswith("The database cannot be used")
+
+        eventually(lambda: agent.get("/readyz").text == "ok\n")
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_change_log_that_nobody_reads_any_more(
+        self, agent: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Memory, "follow", lambda memory: 1 / 0)
+
+        eventually(lambda: agent.get("/readyz").status_code == 503)
+
+        assert agent.get("/readyz").text == "The change log is not read any more.\n"
 
     def test_alive_while_every_thread_waits_for_the_database(
         self, portal: Portal, agent: TestClient

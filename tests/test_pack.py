@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from eportal_core.errors import ArchiveError, InvalidValue, StorageError
+from eportal_core.errors import ArchiveError, Conflict, InvalidValue, StorageError
 from eportal_core.patchsets.manifest import decode
 from eportal_core.patchsets.pack import pack
 from tests.support.archives import (
@@ -257,9 +257,16 @@ def test_names_that_are_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_an_archive_is_never_replaced(folder: Path, output: Path) -> None:
     output.write_text("precious")
-    with pytest.raises(InvalidValue, match="exists already"):
+    with pytest.raises(Conflict, match="exists already"):
         pack(folder, output, SPEC)
     assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize("released", ["yesterday", "20251119", "2025-13-01", "2025-11-19T10:00"])
+def test_a_date_that_is_none(folder: Path, output: Path, released: str) -> None:
+    with pytest.raises(InvalidValue, match="is not a date such as"):
+        pack(folder, output, SPEC, released=released)
+    assert not output.exists()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, folder: Path, output: Path) -> None:

@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from eportal_core import PatchsetPlugin, PatchsetSpec, db
+from eportal_core.config import Config
+from eportal_core.errors import ArchiveError
 from eportal_core.models import FeedPatchset, Level, Patchset
 from eportal_core.operations import feeds, patchsets
 from eportal_core.patchsets.pack import pack
-from eportal_core.portal import Portal
+from eportal_core.plugins import load
+from eportal_core.portal import Portal, open_portal
+from eportal_core.types import Product
 from tests.support.commands import PROGRAM, CommandLine
 from tests.support.inprocess import InProcess
 from tests.support.patches import DB, KERNEL, SPEC, WEB, archive, patch_dir
@@ -218,6 +223,26 @@ def test_refusals(settled: InProcess, arguments: list[str], code: int, sentence:
     assert sentence in settled.refused("kcare", *arguments, code=code)
 
 
+def test_a_name_belongs_to_one_product(
+    data_dir: Path, archives: dict[str, Path], tmp_path: Path
+) -> None:
+    """All of them share arch/: the other's archive and manifest would be replaced."""
+    product = Product(name="other", command="other", title="Other", default=False)
+    spec = PatchsetSpec(product, r"[KO]\d{8}_\d+", tree="other-resources")
+    plugins = load()
+    plugins.manager.register(PatchsetPlugin(spec), "other")
+    portal = open_portal(Config.of(data_dir), plugins)
+    theirs = tmp_path / f"{NEW}.tar.bz2"
+    pack(archives[NEW].with_name(f"{NEW}-content"), theirs, spec)
+    with db.connection():
+        patchsets.deploy(portal, KERNEL, archives[NEW])
+        with pytest.raises(ArchiveError, match=f"{NEW} is a patchset of the product kernel"):
+            patchsets.deploy(portal, product, theirs)
+    kept = data_dir / "arch" / theirs.name
+    assert kept.read_bytes() == archives[NEW].read_bytes()
+    db.database.obj.close_all()
+
+
 # The old forms
 
 
@@ -280,6 +305,19 @@ def test_enable_up_to_skips_disabled_ones_and_newer_ones(deployed: InProcess) ->
     assert set(states(deployed).values()) == {"enabled"}
 
 
+@pytest.mark.parametrize("command", ["enable-up-to", "undeploy-down-to"])
+def test_many_at_once_say_that_the_named_one_is_disabled(deployed: InProcess, command: str) -> None:
+    deployed.ok("kcare", "disable", OLD)
+    printed = said(deployed.ok("kcare", command, OLD))
+    assert printed[-1] == f"{OLD} is disabled in main and was skipped"
+    assert states(deployed)[OLD] == "disabled"
+
+
+def test_undeploy_down_to_one_that_is_not_deployed_says_so(deployed: InProcess) -> None:
+    printed = said(deployed.ok("kcare", "undeploy-down-to", OLD, "--feed", "test"))
+    assert printed == [f"{OLD} is already undeployed from test"]
+
+
 def test_a_disabled_patchset_can_still_be_enabled_by_name(deployed: InProcess) -> None:
     deployed.ok("kcare", "disable", OLD)
     printed = deployed.ok("kcare", "enable", OLD)
@@ -312,7 +350,7 @@ def test_unroll_takes_a_patchset_out_of_every_feed_and_keeps_its_files(
     assert sorted(said(printed)) == [f"{NEW} was undeployed from {f}" for f in ("main", "test")]
     assert states(deployed)[NEW] == states(deployed, "test")[NEW] == "undeployed"
     assert published(deployed) == before
-    assert deployed.ok("kcare", "unroll", NEW) == ""
+    assert said(deployed.ok("kcare", "unroll", NEW)) == [f"{NEW} is in no feed"]
 
 
 def test_unroll_and_delete_leaves_nothing(deployed: InProcess, portal: Portal) -> None:
@@ -687,4 +725,24 @@ def test_cleaning_frees_the_disk_and_changes_no_answer(shelf: Shelf, kc: InProce
         path.split("/", 1)[1].rpartition("/")[0] for path in published(kc) if "kpatch" in path
     }
     assert levels == {f"{WEB}/2", f"{WEB}/3", f"{DB}/1"}
+    assert kc("kcare", "verify").code == 0
+
+
+def test_what_a_feed_gets_while_one_cleans_is_kept(
+    shelf: Shelf, portal: Portal, kc: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs OLD when cleaning begins; then a new feed gets it."""
+    shelf.put(OLD, {WEB: 1})
+    shelf.put(NEW, {WEB: 2}, "main")
+    found = patchsets.obsolete
+
+    def found_then_enabled(product: Product) -> list[Patchset]:
+        obsolete = found(product)
+        assert [patchset.name for patchset in obsolete] == [OLD]
+        patchsets.enable(portal, KERNEL, OLD, "test")
+        return obsolete
+
+    monkeypatch.setattr(patchsets, "obsolete", found_then_enabled)
+    assert patchsets.clean(portal, KERNEL, dry_run=False) == []
+    assert states(kc, "test")[OLD] == "enabled"
     assert kc("kcare", "verify").code == 0

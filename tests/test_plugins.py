@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from eportal_core import (
     ArchiveError,
     Check,
+    Entry,
     Event,
+    InvalidValue,
     Job,
     PatchsetPlugin,
     PatchsetSpec,
     Portal,
     Product,
+    Release,
     Setting,
     cli,
     db,
@@ -31,10 +39,12 @@ from eportal_core import (
 )
 from eportal_core.admin.app import admin_app
 from eportal_core.agent.app import agent_app
+from eportal_core.commands.session import Session
 from eportal_core.config import Config
 from eportal_core.errors import PluginError
 from eportal_core.jobs import all_jobs
 from eportal_core.markers import PROJECT
+from eportal_core.models import FeedPatchset
 from eportal_core.operations import keys, patchsets
 from eportal_core.plugins import GROUP, Plugins, load
 from eportal_core.portal import open_portal
@@ -146,7 +156,7 @@ def test_a_required_plugin_that_is_missing_stops_the_start(cli: CommandLine) -> 
 def test_two_plugins_with_the_same_product_stop_the_start(installed: Installed) -> None:
     for name in ("one", "two"):
         installed.plugin(name, PatchsetPlugin(PatchsetSpec(FIRMWARE, r"F\d+", name)))
-    with pytest.raises(PluginError, match="Plugins one and two both bring the product firmware"):
+    with pytest.raises(PluginError, match="firmware is brought by plugin one and by plugin two"):
         cli.build(installed.load())
 
 
@@ -158,7 +168,7 @@ def test_two_plugins_with_the_same_command_stop_the_start(installed: Installed) 
 
     installed.plugin("one", Commands())
     installed.plugin("two", Commands())
-    with pytest.raises(PluginError, match="Plugins one and two both bring the command firmware"):
+    with pytest.raises(PluginError, match="firmware is brought by plugin one and by plugin two"):
         cli.build(installed.load())
 
 
@@ -169,22 +179,66 @@ def test_a_plugin_that_takes_a_command_of_the_core_stops_the_start(installed: In
             cli.add_command(click.Command("feed"))
 
     installed.plugin("one", Commands())
-    with pytest.raises(PluginError, match="Plugins the core and one both bring the command feed"):
+    with pytest.raises(PluginError) as refusal:
+        cli.build(installed.load())
+    assert str(refusal.value) == (
+        "The command feed is brought by the core and by plugin one; uninstall or rename one."
+    )
+
+
+def test_a_plugin_with_two_products_of_one_name_stops_the_start(installed: Installed) -> None:
+    class Products:
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            return [FIRMWARE, replace(FIRMWARE, command="fw2", api_name="fw2")]
+
+    installed.plugin("one", Products())
+    with pytest.raises(PluginError, match="product firmware is brought by plugin one twice"):
         cli.build(installed.load())
 
 
-def test_two_plugins_with_the_same_route_stop_the_start(
-    installed: Installed, data_dir: Path
-) -> None:
-    class Routes:
-        @hookimpl
-        def eportal_routes(self, portal: Portal) -> list[Route]:
-            return [Route("/admin/fw", lambda request: PlainTextResponse("fw"))]
+class Routes:
+    """A plugin that brings one route of the admin side."""
 
-    installed.plugin("one", Routes())
-    installed.plugin("two", Routes())
+    def __init__(self, route: BaseRoute) -> None:
+        self.route = route
+
+    @hookimpl
+    def eportal_routes(self, portal: Portal) -> list[BaseRoute]:
+        return [self.route]
+
+
+def page(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("fw")
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "route"),
+    [
+        (Route("/admin/fw", page), Route("/admin/fw", page), "GET /admin/fw"),
+        (Route("/admin/{fw}/x", page), Route("/admin/{id}/x", page), "GET /admin/{}/x"),
+        (Mount("/admin/fw", page), Mount("/admin/fw/", page), "* /admin/fw/"),
+    ],
+    ids=["path", "parameter", "mount"],
+)
+def test_two_plugins_with_the_same_route_stop_the_start(
+    installed: Installed, data_dir: Path, one: BaseRoute, two: BaseRoute, route: str
+) -> None:
+    installed.plugin("one", Routes(one))
+    installed.plugin("two", Routes(two))
     portal = opened(installed.load(), data_dir)
-    with pytest.raises(PluginError, match="Plugins one and two both bring the route GET /admin/fw"):
+    sentence = f"The route {route} is brought by plugin one and by plugin two"
+    with pytest.raises(PluginError, match=re.escape(sentence)):
+        admin_app(portal)
+
+
+@pytest.mark.parametrize("path", ["/fw", "/administrator", "/{page}"])
+def test_a_route_of_the_admin_side_is_below_admin(
+    installed: Installed, data_dir: Path, path: str
+) -> None:
+    installed.plugin("one", Routes(Route(path, page)))
+    portal = opened(installed.load(), data_dir)
+    with pytest.raises(PluginError, match="not below /admin"):
         admin_app(portal)
 
 
@@ -213,8 +267,8 @@ def test_two_plugins_with_the_same_job_stop_the_start(installed: Installed, data
 
     installed.plugin("one", Jobs())
     installed.plugin("two", Jobs())
-    with pytest.raises(PluginError, match="Plugins one and two both bring the job fetch"):
-        all_jobs(opened(installed.load(), data_dir))
+    with pytest.raises(PluginError, match="job fetch is brought by plugin one and by plugin two"):
+        admin_app(opened(installed.load(), data_dir))
 
 
 def test_a_plugin_that_fails_in_a_hook_is_named(installed: Installed) -> None:
@@ -226,6 +280,69 @@ def test_a_plugin_that_fails_in_a_hook_is_named(installed: Installed) -> None:
     installed.plugin("fails", Fails())
     with pytest.raises(PluginError, match="Plugin fails failed in eportal_products: ZeroDivision"):
         cli.build(installed.load())
+
+
+def test_an_event_reaches_every_plugin(
+    installed: Installed, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hears:
+        def __init__(self) -> None:
+            self.heard: list[Event] = []
+
+        @hookimpl
+        def eportal_event(self, portal: Portal, event: Event) -> None:
+            self.heard.append(event)
+            raise RuntimeError("no")
+
+    listeners = {"one": Hears(), "two": Hears()}
+    for name, listener in listeners.items():
+        installed.plugin(name, listener)
+    event = Event("patchset.enabled", "firmware/F1", "main")
+    opened(installed.load(), data_dir).announce(event)
+    assert [listener.heard for listener in listeners.values()] == [[event], [event]]
+    for name in listeners:
+        assert f"Plugin {name} failed to hear of patchset.enabled firmware/F1" in caplog.text
+
+
+def test_a_check_that_fails_is_a_finding(installed: Installed, data_dir: Path) -> None:
+    class Fails:
+        @hookimpl
+        def eportal_checks(self, portal: Portal) -> Iterator[Check]:
+            yield Check("fan", True, "it turns")
+            raise ZeroDivisionError("division by zero")
+
+    class Works:
+        @hookimpl
+        def eportal_checks(self, portal: Portal) -> Iterator[Check]:
+            yield Check("light", True, "it is on")
+
+    installed.plugin("fails", Fails())
+    installed.plugin("works", Works())
+    plugins = installed.load()
+    session = Session(plugins, {"EPORTAL_DATA_DIR": str(data_dir)})
+    done = CliRunner().invoke(cli.build(plugins), ["doctor"], obj=session)
+    assert done.exit_code == 1
+    assert "BAD plugin fails: Plugin fails failed in eportal_checks: ZeroDivisi" in done.output
+    assert "ok  light: it is on" in done.output
+
+
+@pytest.mark.parametrize("app", [agent_app, admin_app])
+def test_a_plugin_that_fails_at_startup_stops_the_start(
+    installed: Installed, data_dir: Path, app: Callable[[Portal], ASGIApp]
+) -> None:
+    class Fails:
+        @hookimpl
+        def eportal_startup(self, portal: Portal) -> None:
+            assert db.database.execute_sql("SELECT 1").fetchone() == (1,)
+            raise ZeroDivisionError("division by zero")
+
+    installed.plugin("fails", Fails())
+    portal = opened(installed.load(), data_dir)
+    with (
+        pytest.raises(PluginError, match="Plugin fails failed in eportal_startup: ZeroDivision"),
+        TestClient(app(portal)),
+    ):
+        pass
 
 
 def test_every_hook_is_called(
@@ -321,6 +438,62 @@ def test_every_hook_is_called(
     with TestClient(admin_app(portal)) as client:
         assert client.get("/admin/tickets").text == "no tickets"
     assert called == {name for name in vars(hookspecs) if name.startswith(f"{PROJECT}_")}
+
+
+class Downloads:
+    """A product that is made of no archives: what it deploys is one file."""
+
+    def __init__(self, takes_back: bool) -> None:
+        self.takes_back = takes_back
+
+    @hookimpl
+    def eportal_products(self) -> list[Product]:
+        return [FIRMWARE]
+
+    @hookimpl
+    def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> Release:
+        entry = Entry("firmware/F1", ["images/F1.bin"])
+        portal.storage.journal(portal.storage.workspace(), [entry])
+        folder = portal.config.patches_dir / "images"
+        folder.mkdir()
+        (folder / "F1.bin").write_bytes(archive.read_bytes())
+        return Release("F1", "1", ())
+
+    @hookimpl
+    def eportal_unroll(
+        self, portal: Portal, product: str, patchset: str, delete: bool
+    ) -> list[Entry] | None:
+        return [Entry(f"firmware/{patchset}", ["images/F1.bin"])] if self.takes_back else None
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_the_core_removes_what_a_product_published(
+    installed: Installed, data_dir: Path, tmp_path: Path, delete: bool
+) -> None:
+    installed.plugin("firmware", Downloads(takes_back=True))
+    portal = opened(installed.load(), data_dir)
+    (tmp_path / "image").write_bytes(b"image")
+    with db.connection():
+        patchsets.deploy(portal, FIRMWARE, tmp_path / "image")
+        assert (data_dir / "images/F1.bin").read_bytes() == b"image"
+        patchsets.unroll(portal, FIRMWARE, "F1", delete=delete)
+        assert (data_dir / "images").exists() != delete
+        assert len(patchsets.all_of(FIRMWARE)) == int(not delete)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_what_no_plugin_takes_back_stays(
+    installed: Installed, data_dir: Path, tmp_path: Path, delete: bool
+) -> None:
+    installed.plugin("firmware", Downloads(takes_back=False))
+    portal = opened(installed.load(), data_dir)
+    (tmp_path / "image").write_bytes(b"image")
+    with db.connection():
+        patchsets.deploy(portal, FIRMWARE, tmp_path / "image")
+        with pytest.raises(InvalidValue, match="No plugin takes back a patchset of Firmware"):
+            patchsets.unroll(portal, FIRMWARE, "F1", delete=delete)
+        assert [row.state for row in FeedPatchset.select()] == ["enabled"]
+    assert (data_dir / "images/F1.bin").exists()
 
 
 def test_a_wrapper_may_refuse_any_deploy(

@@ -13,11 +13,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from eportal_core import queries
+from eportal_core.agent.memory import Memory
+from eportal_core.errors import DatabaseError
 from eportal_core.models import Change
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
-from tests.support.agents import basic, register, shown
+from tests.support.agents import basic, check_in, register, shown
 from tests.support.patches import WEB
+from tests.support.polling import eventually
 from tests.support.serving import Served
 from tests.support.wire import connect, reply, request
 
@@ -134,6 +137,19 @@ class TestForms:
 
     def test_every_registration_is_another_server(self, agent: TestClient, key: str) -> None:
         assert register(agent, key) != register(agent, key)
+
+    def test_counts_although_the_change_log_cannot_be_read(
+        self, agent: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def follow(memory: Memory, *, unless_within: float = 0) -> None:
+            raise DatabaseError("The database cannot be used.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Memory, "follow", follow)
+            server = register(agent, key)
+
+        assert shown(server)["hostname"] == "web1"
+        eventually(lambda: check_in(agent, server).status_code == 404)
 
 
 class TestRefusals:

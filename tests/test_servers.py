@@ -193,7 +193,7 @@ def test_delete_removes_one_server(register: Register, kc: InProcess) -> None:
         (["delete", "\udcff"], 1, "There is no server with this id."),
         (["delete", "a" * 10_000], 1, "There is no server with this id."),
         (["delete"], 2, "Missing argument"),
-        (["clean"], 2, "the following arguments are required: --inactive"),
+        (["clean"], 2, "Missing option '--inactive'"),
         (["clean", "--inactive", "now"], 2, "unexpected extra argument"),
         (["--json", "list"], 2, "argument --json: write it after list"),
         (["remove"], 2, "No such command 'remove'"),
@@ -318,7 +318,7 @@ def test_more_servers_than_one_statement_takes(register: Register, kc: InProcess
 
 @pytest.fixture
 def cleaning_portal(data_dir: Path) -> Iterator[Portal]:
-    """A portal that cleans by itself, whose clock of jobs runs a minute in a tenth of a second."""
+    """A portal that cleans by itself, every minute."""
     opened = open_portal(Config.of(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=60), load())
     with db.connection():
         yield opened
@@ -328,18 +328,17 @@ def cleaning_portal(data_dir: Path) -> Iterator[Portal]:
 def test_inactive_servers_are_cleaned_every_period(
     cleaning_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = jobs.all_jobs
-    (cleaning,) = real(cleaning_portal)
-    assert cleaning.period == 60
+    (cleaning,) = jobs.all_jobs(cleaning_portal)
+    assert (cleaning.period, cleaning.first) == (60, 60)
     monkeypatch.setattr(jobs, "HEARD_ALL", 0)
-    monkeypatch.setattr(jobs, "all_jobs", lambda portal: [replace(real(portal)[0], period=0.1)])
     keys.add(cleaning_portal, "K")
     here = servers.register(cleaning_portal, "K", "here", "10.0.0.1")
 
     def left_after_silence() -> bool:
         return [server.id for server in Server.select()] == [here.id]
 
-    runner = jobs.JobRunner(cleaning_portal)
+    often = replace(cleaning, period=0.1, first=0)
+    runner = jobs.JobRunner(cleaning_portal.config.data_dir / "jobs.lock", [often])
     runner.start()
     try:
         # Twice: the job comes again.
@@ -362,6 +361,12 @@ def test_a_portal_that_was_off_for_weeks_cleans_nobody(cleaning_portal: Portal) 
     (cleaning,) = jobs.all_jobs(cleaning_portal)
     assert "not listened long enough" in cleaning.run()
     assert [kept.id for kept in Server.select()] == [server.id]
+
+
+def test_who_cleans_daily_need_not_run_for_a_day(data_dir: Path) -> None:
+    opened = open_portal(Config.of(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=86_400), load())
+    (cleaning,) = jobs.all_jobs(opened)
+    assert jobs.HEARD_ALL < cleaning.first < 6 * 3600
 
 
 def test_listening_begins_anew_when_the_clock_jumps() -> None:

@@ -34,11 +34,15 @@ def is_quiet(found: Round) -> bool:
 
 @dataclass(frozen=True)
 class Scan:
-    """Check-ins at OUR_RATE, alone and while another process reads the table ``scans`` times."""
+    """Check-ins at OUR_RATE, alone and while another process reads the table ``scans`` times.
+
+    other: see turns.Costs, while alone.
+    """
 
     alone: Paced
     scanned: Paced
     scans: int
+    other: float
 
 
 @dataclass
@@ -60,12 +64,18 @@ class Fleet:
         return [one[name] for one in self.rounds if name in one]
 
     def problems(self) -> list[str]:
-        return [
+        found = [
             f"{name}, round {number}: {problem}"
             for number, one in enumerate(self.rounds, 1)
             for name, turn in one.items()
             for problem in turn.problems
         ]
+        found += [
+            f"{name}, fsync: {disk.answered} of {disk.offered} requests were answered"
+            for name, disk in self.disk.items()
+            if disk.answered < disk.offered
+        ]
+        return found
 
     def goals(self) -> list[Goal]:
         """Each against its limit; ratios are taken within a round, then their median."""
@@ -170,7 +180,7 @@ def render(fleet: Fleet) -> str:
         lines.append(
             f"  {OURS}: {scan.alone.rate:.0f}/s p99 {scan.alone.p99 * 1e3:.1f} ms alone, "
             f"{scan.scanned.rate:.0f}/s p99 {scan.scanned.p99 * 1e3:.1f} ms "
-            f"during {scan.scans} scans"
+            f"during {scan.scans} scans, others {scan.other:.0%}"
         )
     lines += ["", "Goals\n", *(f"  {goal}" for goal in fleet.goals())]
     lines += ["", "No goals\n", *(f"  {figure}" for figure in fleet.remarks())]

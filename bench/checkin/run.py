@@ -39,7 +39,7 @@ from variants import DOCUMENTED, TUNED, bare, peer
 
 LINES = 80_000
 # Far below what the peer can do, because strace slows it.
-PEER_DISK_RATE = 40
+PEER_DISK_RATE = 20
 
 
 def main() -> int:
@@ -206,7 +206,8 @@ def _scan(variant: Variant, setting: Setting, requests: Path) -> Scan:
             )
 
         paced()
-        alone = paced()
+        with turns.costs(running.pid, setting) as used:
+            alone = paced()
         # Longer than the paced phase with its start and end, so that it is never without a scan.
         command = ["taskset", "-c", str(setting.server_core), sys.executable, str(HERE / "scan.py")]
         command += [str(ours.database(variant)), str(setting.paced_seconds + 4), ours.SCAN]
@@ -218,7 +219,7 @@ def _scan(variant: Variant, setting: Setting, requests: Path) -> Scan:
             if scanner.poll() is None:
                 scanner.kill()
                 scanner.wait()
-        return Scan(alone, scanned, scans)
+        return Scan(alone, scanned, scans, used[0].other)
 
 
 def _say(what: str) -> None:

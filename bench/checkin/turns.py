@@ -66,9 +66,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Disk:
-    """Calls per check-in at a fixed rate."""
+    """Calls per check-in at a fixed rate; of no worth unless all were answered."""
 
     rate: int
+    offered: int
     answered: int
     syncs: float
     opens: float
@@ -172,7 +173,7 @@ def count_disk_calls(variant: Variant, setting: Setting, requests: Path, rate: i
             paced = _pace(running, setting, requests, rate)
             settle(running.pid)
     answered = max(1, paced.answered)
-    return Disk(rate, paced.answered, calls.syncs / answered, calls.opens / answered)
+    return Disk(rate, paced.offered, paced.answered, calls.syncs / answered, calls.opens / answered)
 
 
 def _pace(running: Running, setting: Setting, requests: Path, rate: int) -> Paced:

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from eportal_core.admin.index import index_routes
-from eportal_core.jobs import JobRunner
+from eportal_core.jobs import JobRunner, all_jobs
 from eportal_core.portal import Portal
 from eportal_core.web.compose import compose
 from eportal_core.web.errors import HANDLERS
@@ -21,20 +21,20 @@ def admin_app(portal: Portal) -> ASGIApp:
     """The ASGI application of the admin process.
 
     Raises:
-        PluginError: plugins bring the same route.
+        PluginError: plugins bring the same route or job.
     """
-    jobs = JobRunner(portal)
+    jobs = JobRunner(portal.config.data_dir / "jobs.lock", all_jobs(portal))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        portal.hook.eportal_startup(portal=portal)
+        portal.start()
         jobs.start()
         yield
         await run_in_threadpool(jobs.stop)
 
     own = [*health_routes(lambda: ""), *index_routes(portal)]
     return Starlette(
-        routes=compose(portal, "eportal_routes", own),
+        routes=compose(portal, "eportal_routes", own, below="/admin"),
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )

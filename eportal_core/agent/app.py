@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from eportal_core.agent.checkin import CheckinApp
 from eportal_core.agent.forward import ForwardAdmin
 from eportal_core.agent.memory import Follower, Memory
-from eportal_core.agent.registration import registration_routes
+from eportal_core.agent.registration import checkin_route, registration_routes
 from eportal_core.agent.writer import Writer
 from eportal_core.portal import Portal
 from eportal_core.web.compose import compose
@@ -39,18 +39,21 @@ def agent_app(portal: Portal) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        portal.hook.eportal_startup(portal=portal)
+        portal.start()
         await run_in_threadpool(memory.load)
         writer.start()
         follower.start()
         yield
         follower.stop()
         writer.stop()
+        await admin.close()
 
     admin = ForwardAdmin(f"http://127.0.0.1:{portal.config['ADMIN_PORT']}")
+    checkin = next((p.name for p in portal.products.values() if p.checkin), None)
     own = [
-        *health_routes(lambda: writer.health),
-        *registration_routes(portal, writer.put),
+        *health_routes(lambda: writer.health or follower.health),
+        *registration_routes(portal),
+        *([checkin_route(checkin, writer.put)] if checkin else []),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
     ]
@@ -61,7 +64,4 @@ def agent_app(portal: Portal) -> ASGIApp:
         middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES)],
     )
     app.state.memory = memory
-    for product in portal.products.values():
-        if product.checkin:
-            return CheckinApp(memory, writer.put, product.name, app)
-    return app
+    return CheckinApp(memory, writer.put, checkin, app) if checkin else app

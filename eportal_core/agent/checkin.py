@@ -8,23 +8,20 @@ BaseHTTPMiddleware would cost more than the whole answer (docs/performance.md).
 from __future__ import annotations
 
 import time
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eportal_core.agent.access import allowed, credentials
 from eportal_core.agent.facts import QUERY_MAX_BYTES
-from eportal_core.agent.memory import KeyEntry, Memory
+from eportal_core.agent.memory import Memory
 from eportal_core.agent.writer import Raw
-from eportal_core.errors import DatabaseError
+from eportal_core.errors import AccessRefused, DatabaseError
 from eportal_core.models import MAIN
+from eportal_core.web.errors import BASIC
 
-_REALM = (b"www-authenticate", b'Basic realm="ePortal"')
-UNKNOWN = "This server id is not registered here."
-DISABLED = "The key of this server is disabled."
-_NO_PRODUCT = "The key of this server does not have this product."
+_CHALLENGE = [(name.lower().encode(), value.encode()) for name, value in BASIC.items()]
 _UNSUPPORTED = "There are no patches for this kernel."
 _TOO_LONG = "The query is too long."
 
@@ -56,16 +53,12 @@ class CheckinApp:
             await self._answer(send, self._level(parts, MAIN))
             return
         entry = self._memory.servers.get(server)
-        if entry is None:
-            try:
-                await run_in_threadpool(self._memory.follow_after_miss)
-            except DatabaseError as error:
-                await send_text(send, error.status, str(error))
-                return
-            entry = self._memory.servers.get(server)
-        refusal = refused(entry, self._product)
-        if entry is None or refusal is not None:
-            await send_text(send, *(refusal or (401, UNKNOWN)))
+        try:
+            if entry is None:
+                entry = await run_in_threadpool(self._memory.find, server)
+            entry = allowed(entry, self._product)
+        except (AccessRefused, DatabaseError) as error:
+            await send_text(send, error.status, str(error))
             return
         query = scope["query_string"]
         if len(query) > QUERY_MAX_BYTES:
@@ -101,38 +94,10 @@ class CheckinApp:
         await send({"type": "http.response.body", "body": level})
 
 
-def credentials(scope: Scope) -> bytes | None:
-    """The user name of HTTP Basic auth, which is the server id; None without any.
-
-    What cannot be decoded is a user name that nobody has: the empty one.
-    """
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            if scheme.lower() != b"basic":
-                return b""
-            try:
-                return a2b_base64(token).partition(b":")[0]
-            except Base64Error:
-                return b""
-    return None
-
-
-def refused(entry: KeyEntry | None, product: str) -> tuple[int, str] | None:
-    """Status and sentence for a server that may not have ``product``; None if it may."""
-    if entry is None:
-        return 401, UNKNOWN
-    if not entry.enabled:
-        return 403, DISABLED
-    if product not in entry.products:
-        return 403, _NO_PRODUCT
-    return None
-
-
 async def send_text(send: Send, status: int, sentence: str) -> None:
     body = f"{sentence}\n".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     if status == 401:
-        headers.append(_REALM)
+        headers += _CHALLENGE
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+from operator import attrgetter
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -41,23 +42,15 @@ class Reported(msgspec.Struct, gc=False):
     tags: LongText | None = None
     uptime: Number | None = None
 
-    def texts(self) -> tuple[str | None, ...]:
-        return (
-            self.hostname,
-            self.patch_type,
-            self.euname,
-            self.release,
-            self.version,
-            self.machine,
-            self.processor,
-            self.virt,
-            self.kcare_version,
-            self.distro,
-            self.distro_version,
-            self.tags,
-        )
 
+#: Facts that are columns of the table ``facts`` under the same name; the tags are kept with the
+#: server, and the uptime with each check-in.
+COLUMNS = tuple(name for name in Reported.__struct_fields__ if name not in ("tags", "uptime"))
 
+#: The facts that are texts, in the order of the fields.
+texts = attrgetter(
+    *(name for name in Reported.__struct_fields__ if name not in ("patch_level", "uptime"))
+)
 _decoder = msgspec.json.Decoder(Reported)
 _any_decoder = msgspec.json.Decoder()
 _encoder = msgspec.msgpack.Encoder()
@@ -89,14 +82,14 @@ def read_json(data: bytes) -> Reported:
         reported = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_leniently(data)
-    if "".join(filter(None, reported.texts())).isprintable():
+    if "".join(filter(None, texts(reported))).isprintable():
         return reported
     return _read_leniently(data)
 
 
 def digest(reported: Reported, ip: str, kernel_id: str) -> bytes:
     """Eight bytes that change when any fact but the uptime does."""
-    facts = _encoder.encode((reported.texts(), reported.patch_level, ip, kernel_id))
+    facts = _encoder.encode((texts(reported), reported.patch_level, ip, kernel_id))
     return hashlib.blake2b(facts, digest_size=8).digest()
 
 

@@ -14,11 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from eportal_core import db
 from eportal_core.agent.access import admit
-from eportal_core.models import ENABLED, FeedPatchset, Level
+from eportal_core.models import Level, enabled_levels
 from eportal_core.patchsets.store import PatchsetStore
-
-#: Files that say what a patch is and hold none of it; vulnerability scanners fetch them.
-PUBLIC_FILES = frozenset({"kpatch.info", "kpatch.info.sig"})
 
 
 class LevelConvertor(Convertor[int]):
@@ -41,12 +38,12 @@ def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
 
     Registered servers whose key has the product may call it; public files anybody.
     """
-    product = store.spec.product.name
+    product, public_files = store.spec.product.name, store.spec.public_files
 
     def endpoint(request: Request) -> Response:
         target, name = request.path_params["target"], request.path_params["file"]
         level: int = request.path_params["level"]
-        feed = admit(request, product, anonymous=name in PUBLIC_FILES)
+        feed = admit(request, product, anonymous=name in public_files)
         path = store.file(target, level, name)
         if path is None or not _in_feed(product, feed, target, level):
             raise HTTPException(404, "There is no such file.")
@@ -83,18 +80,9 @@ class OpenFileResponse(FileResponse):
 def _in_feed(product: str, feed: str, target: str, level: int) -> bool:
     """Whether a patchset that is enabled in ``feed`` brings this level."""
     with db.connection():
-        return (
-            Level.select()
-            .join(FeedPatchset, on=(FeedPatchset.patchset == Level.patchset))
-            .where(
-                Level.target == target,
-                Level.level == level,
-                Level.patchset.startswith(f"{product}/"),
-                FeedPatchset.feed == feed,
-                FeedPatchset.state == ENABLED,
-            )
-            .exists()
-        )
+        levels = enabled_levels(product, feed)
+        found: bool = levels.where(Level.target == target, Level.level == level).exists()
+        return found
 
 
 def _is_fresh(request: Request, etag: str) -> bool:

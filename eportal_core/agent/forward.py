@@ -37,6 +37,10 @@ class ForwardAdmin:
         # Nothing is encrypted here; not to verify saves loading the system's certificates.
         self._client = httpx2.AsyncClient(timeout=None, trust_env=False, verify=False)
 
+    async def close(self) -> None:
+        """End the connections to the admin side."""
+        await self._client.aclose()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._forward(Request(scope, receive))
         await answer(scope, receive, send)

@@ -17,7 +17,7 @@ import peewee
 
 from eportal_core import db
 from eportal_core.errors import DatabaseError
-from eportal_core.models import ENABLED, Change, Feed, FeedPatchset, Key, Level
+from eportal_core.models import Change, Feed, Key, Level, enabled_levels
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
 
@@ -65,10 +65,27 @@ class Memory:
             cursor = db.database.execute_sql("SELECT id, key FROM server")
             while rows := cursor.fetchmany(_READ_AT_ONCE):
                 for server, name in rows:
-                    self.servers[server.encode()] = entries[name]
+                    entry = entries.get(name)
+                    # A key made since the keys were read: the change log brings it and its servers.
+                    if entry is not None:
+                        self.servers[server.encode()] = entry
             for feed in Feed.select():
                 for product in self.latest:
                     self._load_feed(product, feed.name)
+
+    def find(self, server: bytes) -> KeyEntry | None:
+        """The key of a server, which may have registered a moment ago; None when it has not.
+
+        It waits for the database when the server is not known: not for the event loop.
+
+        Raises:
+            DatabaseError: the database does not answer.
+        """
+        entry = self.servers.get(server)
+        if entry is None:
+            self.follow_after_miss()
+            entry = self.servers.get(server)
+        return entry
 
     def follow(self, *, unless_within: float = 0) -> None:
         """Apply what the change log says since the last look, if that is long enough ago, seconds.
@@ -118,7 +135,7 @@ class Memory:
 
     def _load_feed(self, product: str, feed: str) -> None:
         newest = (
-            _enabled(product, feed)
+            enabled_levels(product, feed)
             .select(Level.target, peewee.fn.MAX(Level.level))
             .group_by(Level.target)
         )
@@ -164,7 +181,7 @@ class Memory:
             self._load_feed(product, feed)
             return
         newest = dict(
-            _enabled(product, feed)
+            enabled_levels(product, feed)
             .select(Level.target, peewee.fn.MAX(Level.level))
             .where(Level.target.in_(Level.select(Level.target).where(Level.patchset == patchset)))
             .group_by(Level.target)
@@ -185,27 +202,23 @@ class Follower(threading.Thread):
         super().__init__(name="follower", daemon=True)
         self._memory = memory
         self._stopping = threading.Event()
+        #: The last error while reading the change log, empty when the last look went well.
+        self.problem = ""
+
+    @property
+    def health(self) -> str:
+        """What keeps the answers from being true; empty when nothing does."""
+        return self.problem or ("" if self.is_alive() else "The change log is not read any more.")
 
     def run(self) -> None:
         while not self._stopping.wait(FOLLOW_PERIOD):
             try:
                 self._memory.follow()
+                self.problem = ""
             except DatabaseError as error:
+                self.problem = str(error)
                 log.error("%s The agents get the answers of before.", error)
 
     def stop(self) -> None:
         self._stopping.set()
         self.join()
-
-
-def _enabled(product: str, feed: str) -> Any:
-    """Levels of the patchsets that are enabled in ``feed``."""
-    return (
-        Level.select()
-        .join(FeedPatchset, on=(FeedPatchset.patchset == Level.patchset))
-        .where(
-            FeedPatchset.feed == feed,
-            FeedPatchset.state == ENABLED,
-            FeedPatchset.patchset.startswith(f"{product}/"),
-        )
-    )

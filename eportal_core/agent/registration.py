@@ -6,9 +6,9 @@ answers: docs/agents.md, which tells what is documented and what is ours.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
@@ -17,39 +17,40 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from eportal_core import db
-from eportal_core.agent.access import BASIC, memory_of
-from eportal_core.agent.checkin import DISABLED, UNKNOWN, credentials
+from eportal_core.agent.access import allowed, credentials, memory_of
 from eportal_core.agent.facts import QUERY_MAX_BYTES
+from eportal_core.agent.memory import Memory
 from eportal_core.agent.writer import Raw
-from eportal_core.errors import InvalidValue, NotFound, RegistrationRefused
+from eportal_core.errors import (
+    DatabaseError,
+    InvalidValue,
+    KeyDisabled,
+    NotFound,
+    RegistrationRefused,
+)
 from eportal_core.models import Actor, acting
 from eportal_core.operations import names, servers
 from eportal_core.portal import Portal
 from eportal_core.web.arguments import read_arguments
 
-OK, LOCKED, UNKNOWN_KEY, LIMIT_REACHED, UNKNOWN_SERVER = range(5)
+log = logging.getLogger("eportal.agent")
+
+#: Numbers in an answer; those between them are in the tree of RegistrationRefused.
+OK, UNKNOWN_SERVER = 0, 4
 
 Arguments: TypeAlias = Mapping[str, str]
 Action: TypeAlias = Callable[[Portal, Arguments, str], dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Call:
-    """What an agent wants done: the path it asks, and the function that answers its ``data``."""
-
-    name: str
-    action: Action
-
-
-def registration_routes(portal: Portal, put: Callable[[Raw], object]) -> list[Route]:
+def registration_routes(portal: Portal) -> list[Route]:
     """``/admin/api/kcare/*`` and ``/admin/api/register``."""
     routes = [
         Route(
-            f"/admin/api/kcare/{call.name}.{form}",
-            _endpoint(portal, call.action, answer),
+            f"/admin/api/kcare/{name}.{form}",
+            _endpoint(portal, action, answer),
             methods=["GET", "POST"],
         )
-        for call in _CALLS
+        for name, action in _CALLS.items()
         for form, answer in (("json", _as_json), ("plain", _as_plain))
     ]
     for route in routes:
@@ -57,10 +58,26 @@ def registration_routes(portal: Portal, put: Callable[[Raw], object]) -> list[Ro
         route.methods = {"GET", "POST"}
     return [
         *routes,
-        Route("/admin/api/kcare/checkin", _checkin_endpoint(put), methods=["POST"]),
         Route("/admin/api/register", _register_endpoint(portal), methods=["POST"]),
         Route("/admin/api/register/", _register_endpoint(portal), methods=["POST"]),
     ]
+
+
+def checkin_route(product: str, put: Callable[[Raw], object]) -> Route:
+    """``/admin/api/kcare/checkin``: the check-in of agents that send their facts as a JSON body."""
+
+    async def endpoint(request: Request) -> Response:
+        memory, server = memory_of(request), credentials(request.scope) or b""
+        entry = memory.servers.get(server) or await run_in_threadpool(memory.find, server)
+        allowed(entry, product)
+        body = await request.body()
+        if len(body) > QUERY_MAX_BYTES:
+            raise InvalidValue("The facts are too long.")
+        kernel_id = request.query_params.get("kernel_id", "")
+        put(Raw(server, time.time(), client_address(request), kernel_id, b"", body or b"{}"))
+        return JSONResponse({"result": "ok"})
+
+    return Route("/admin/api/kcare/checkin", endpoint, methods=["POST"])
 
 
 def _register(portal: Portal, arguments: Arguments, ip: str) -> dict[str, Any]:
@@ -77,7 +94,7 @@ def _unregister(portal: Portal, arguments: Arguments, ip: str) -> dict[str, Any]
 def _check(portal: Portal, arguments: Arguments, ip: str) -> dict[str, Any]:
     server = servers.get(arguments.get("server_id", ""))
     if not server.key.enabled:
-        raise RegistrationRefused("account-locked", LOCKED, "The key is disabled.")
+        raise KeyDisabled
     return {"server_id": server.id}
 
 
@@ -86,12 +103,15 @@ def _tag(portal: Portal, arguments: Arguments, ip: str) -> dict[str, Any]:
     return {"tags": server.tags}
 
 
-_CALLS = (
-    Call("register_server", _register),
-    Call("unregister_server", _unregister),
-    Call("check", _check),
-    Call("tag_server", _tag),
-)
+#: What an agent wants done, and the function that answers its ``data``.
+_CALLS: dict[str, Action] = {
+    "register_server": _register,
+    "unregister_server": _unregister,
+    "check": _check,
+    "tag_server": _tag,
+}
+#: Those after which another answer is due to the server's next request.
+_CHANGE_ACCESS = frozenset({_register, _unregister})
 
 
 def _endpoint(
@@ -113,32 +133,7 @@ def _endpoint(
 def _register_endpoint(portal: Portal) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         arguments = await read_arguments(request)
-        try:
-            return JSONResponse(await _in_thread(request, portal, _register, arguments))
-        except (RegistrationRefused, InvalidValue) as refusal:
-            return JSONResponse({"error": refusal.code, "detail": str(refusal)}, 400)
-
-    return endpoint
-
-
-def _checkin_endpoint(put: Callable[[Raw], object]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        """The check-in of agents that send their facts as a JSON body."""
-        memory = memory_of(request)
-        server = credentials(request.scope) or b""
-        if server not in memory.servers:
-            await run_in_threadpool(memory.follow_after_miss)
-        entry = memory.servers.get(server)
-        if entry is None:
-            return JSONResponse({"error": "unknown-server", "detail": UNKNOWN}, 401, BASIC)
-        if not entry.enabled:
-            return JSONResponse({"error": "account-locked", "detail": DISABLED}, 403)
-        body = await request.body()
-        if len(body) > QUERY_MAX_BYTES:
-            raise InvalidValue("The facts are too long.")
-        kernel_id = request.query_params.get("kernel_id", "")
-        put(Raw(server, time.time(), client_address(request), kernel_id, b"", body or b"{}"))
-        return JSONResponse({"result": "ok"})
+        return JSONResponse(await _in_thread(request, portal, _register, arguments))
 
     return endpoint
 
@@ -151,12 +146,20 @@ async def _in_thread(
 
     def work() -> dict[str, Any]:
         with db.connection(), acting(Actor("agent", ip)):
-            try:
-                return action(portal, arguments, ip)
-            finally:
-                memory_of(request).follow()
+            data = action(portal, arguments, ip)
+            if action in _CHANGE_ACCESS:
+                _show(memory_of(request))
+            return data
 
     return await run_in_threadpool(work)
+
+
+def _show(memory: Memory) -> None:
+    """Let the memory see what was committed; the follower tries again if that is not possible."""
+    try:
+        memory.follow()
+    except DatabaseError as error:
+        log.error("%s It was done; the agents get the answers of before.", error)
 
 
 def client_address(request: Request) -> str:

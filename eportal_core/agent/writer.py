@@ -25,17 +25,14 @@ from eportal_core.portal import Portal
 log = logging.getLogger("eportal.checkins")
 
 _CHECKIN = "UPDATE checkin SET time = ?, uptime = COALESCE(?, uptime), digest = ? WHERE server = ?"
-_FACTS = """
-UPDATE facts SET hostname = COALESCE(?, hostname), ip = ?, kernel_id = COALESCE(?, kernel_id),
+_FACTS = f"""
+UPDATE facts SET ip = ?, kernel_id = COALESCE(?, kernel_id),
  updated = CASE WHEN COALESCE(?, patch_level, -1) = COALESCE(patch_level, -1)
   THEN updated ELSE ? END,
- patch_level = COALESCE(?, patch_level), patch_type = COALESCE(?, patch_type),
- euname = COALESCE(?, euname), release = COALESCE(?, release), version = COALESCE(?, version),
- machine = COALESCE(?, machine), processor = COALESCE(?, processor), virt = COALESCE(?, virt),
- kcare_version = COALESCE(?, kcare_version), distro = COALESCE(?, distro),
- distro_version = COALESCE(?, distro_version)
+ {", ".join(f"{name} = COALESCE(?, {name})" for name in facts.COLUMNS)}
 WHERE server = ?
 """
+_columns = attrgetter(*facts.COLUMNS)
 
 
 class Raw(NamedTuple):
@@ -70,6 +67,9 @@ class Writer(threading.Thread):
         self._limit: int = portal.config["CHECKIN_QUEUE_LIMIT"]
         self._queue: dict[bytes, Raw] = {}
         self._stopping = threading.Event()
+        #: Check-ins that ``put`` refused, ever, and how many of them the log knows of.
+        self._refused = 0
+        self._told = 0
         #: The last error while writing, empty when the last round went well.
         self.problem = ""
 
@@ -80,6 +80,8 @@ class Writer(threading.Thread):
         """
         if raw.server in self._queue or len(self._queue) < self._limit:
             self._queue[raw.server] = raw
+        else:
+            self._refused += 1
 
     @property
     def depth(self) -> int:
@@ -99,7 +101,13 @@ class Writer(threading.Thread):
             db.relax_durability()
             while not last:
                 last = self._stopping.wait(self._period)
-                self._drain(waiting)
+                dropped = self._drain(waiting)
+                if dropped:
+                    log.warning(
+                        "%d check-ins were dropped: CHECKIN_QUEUE_LIMIT is %d.",
+                        dropped,
+                        self._limit,
+                    )
                 try:
                     with db.errors():
                         self._write(waiting)
@@ -114,47 +122,68 @@ class Writer(threading.Thread):
         self._stopping.set()
         self.join()
 
-    def _drain(self, waiting: dict[bytes, Raw]) -> None:
-        """Move what is queued to ``waiting``, which a failed round may have left filled."""
+    def _drain(self, waiting: dict[bytes, Raw]) -> int:
+        """Move what is queued to ``waiting``, which a failed round may have left filled.
+
+        Returns how many found no place since the last time.
+        """
+        # Only the event loop counts up, and only this thread reads: no increment is lost.
+        refused = self._refused
+        dropped, self._told = refused - self._told, refused
         for server in list(self._queue):
             raw = self._queue.pop(server)
             if len(waiting) < self._limit or server in waiting:
                 waiting[server] = raw
+            else:
+                dropped += 1
+        return dropped
 
     def _write(self, waiting: dict[bytes, Raw]) -> None:
         if not waiting:
             return
         reports = sorted(map(_read, waiting.values()), key=_by_server)
-        with db.database.atomic(), acting(Actor("agent")):
-            known = dict(
-                db.fetch_many(
-                    "SELECT server, digest FROM checkin WHERE server IN (?)",
-                    [report.server for report in reports],
-                )
-            )
-            present = [report for report in reports if report.server in known]
-            changed = [r for r in present if known[r.server] != r.digest]
-            if changed:
-                self._store_facts(changed)
-            db.execute_many(
-                _CHECKIN, [(r.time, r.reported.uptime, r.digest, r.server) for r in present]
-            )
-
-    def _store_facts(self, changed: list[Report]) -> None:
-        note_identities(
-            Seen(r.server, r.reported.hostname, r.kernel_id, r.time)
-            for r in changed
-            if r.reported.hostname
-        )
-        db.execute_many(_FACTS, list(map(_facts_row, changed)))
-        said = {r.server: r.reported.tags for r in changed if r.reported.tags is not None}
-        # Most say what is known; writing it anew would cost more than all the rest.
-        for server, known in db.fetch_many("SELECT id, tags FROM server WHERE id IN (?)", said):
-            if names.check_tags(said[server]) != known:
-                servers.set_tags(self._portal, server, said[server])
+        with acting(Actor("agent")):
+            with db.database.atomic():
+                tagged = _store(reports)
+            # A round that fails is undone and repeated: only what is committed is announced.
+            for server in tagged:
+                servers.announce_tags(self._portal, server)
 
 
 _by_server = attrgetter("server")
+
+
+def _store(reports: list[Report]) -> list[str]:
+    """Write a round; returns the servers whose tags changed, to be announced when committed."""
+    known = dict(
+        db.fetch_many(
+            "SELECT server, digest FROM checkin WHERE server IN (?)",
+            [report.server for report in reports],
+        )
+    )
+    present = [report for report in reports if report.server in known]
+    changed = [r for r in present if known[r.server] != r.digest]
+    tagged = _store_facts(changed) if changed else []
+    db.execute_many(_CHECKIN, [(r.time, r.reported.uptime, r.digest, r.server) for r in present])
+    return tagged
+
+
+def _store_facts(changed: list[Report]) -> list[str]:
+    """Write facts that are new; returns the servers whose tags changed."""
+    note_identities(
+        Seen(r.server, r.reported.hostname, r.kernel_id, r.time)
+        for r in changed
+        if r.reported.hostname
+    )
+    db.execute_many(_FACTS, list(map(_facts_row, changed)))
+    said = {r.server: r.reported.tags for r in changed if r.reported.tags is not None}
+    # Most say what is known; to look at each as a model would cost more than all the rest.
+    known = list(db.fetch_many("SELECT id, tags FROM server WHERE id IN (?)", said))
+    return [
+        server
+        for server, tags in known
+        if names.check_tags(said[server]) != tags and servers.store_tags(server, said[server])
+    ]
 
 
 def _read(raw: Raw) -> Report:
@@ -178,23 +207,11 @@ def _read(raw: Raw) -> Report:
 
 
 def _facts_row(report: Report) -> tuple[object, ...]:
-    reported = report.reported
     return (
-        reported.hostname,
         report.ip,
         report.kernel_id or None,
-        reported.patch_level,
+        report.reported.patch_level,
         report.time,
-        reported.patch_level,
-        reported.patch_type,
-        reported.euname,
-        reported.release,
-        reported.version,
-        reported.machine,
-        reported.processor,
-        reported.virt,
-        reported.kcare_version,
-        reported.distro,
-        reported.distro_version,
+        *_columns(report.reported),
         report.server,
     )

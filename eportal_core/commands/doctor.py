@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 
 import click
@@ -40,7 +39,7 @@ def doctor_command(portal: Portal, as_json: bool) -> None:
             if check.advice:
                 click.echo(f"    {check.advice}")
     if not all(check.ok for check in checks):
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _own_checks(portal: Portal) -> Iterator[Check]:
@@ -72,8 +71,9 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
 
 
 def _plugin_checks(portal: Portal) -> Iterator[Check]:
-    try:
-        for _, checks in portal.plugins.each("eportal_checks", portal=portal):
-            yield from checks
-    except PortalError as error:
-        yield Check("plugins", False, str(error))
+    for plugin in portal.plugins.implementing("eportal_checks"):
+        try:
+            for checks in portal.plugins.call(plugin, "eportal_checks", portal=portal):
+                yield from checks
+        except PortalError as error:
+            yield Check(f"plugin {plugin}", False, str(error))

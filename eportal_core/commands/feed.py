@@ -9,6 +9,7 @@ from eportal_core.commands.actions import Action, action_options, named
 from eportal_core.commands.listing import json_option, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
+from eportal_core.models import CHANNELS
 from eportal_core.operations import feeds
 from eportal_core.portal import Portal
 
@@ -29,7 +30,7 @@ _COLUMNS = {
 @click.option("--deploy-after", type=int, metavar="hours", help="deploy after specified hours")
 @click.option(
     "--channel",
-    type=click.Choice(["default", "test", "unstable"]),
+    type=click.Choice(CHANNELS),
     help="patchset channel to use for this feed",
 )
 @json_option

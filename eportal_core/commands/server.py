@@ -57,12 +57,16 @@ def list_command(portal: Portal, as_json: bool) -> None:
 
 
 @server_command.command("clean", short_help="remove servers that are gone")
-@click.option("--inactive", is_flag=True, help="remove servers inactive for more than 30 days")
+@click.option(
+    "--inactive",
+    is_flag=True,
+    required=True,
+    expose_value=False,
+    help="remove servers inactive for more than 30 days (INACTIVE_SERVER_AGE)",
+)
 @pass_portal
-def clean_command(portal: Portal, inactive: bool) -> None:
+def clean_command(portal: Portal) -> None:
     """remove servers that are gone"""
-    if not inactive:
-        raise click.UsageError("the following arguments are required: --inactive")
     click.echo(f"{servers.clean_inactive(portal)} servers were deleted")
 
 

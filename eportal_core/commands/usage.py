@@ -83,10 +83,18 @@ def _add_option(group: argparse._ArgumentGroup, ctx: click.Context, option: clic
         return
     help_text = _escaped(option.help or "")
     if option.is_flag:
-        group.add_argument(*option.opts, action="store_true", help=help_text)
+        group.add_argument(
+            *option.opts, action="store_true", required=option.required, help=help_text
+        )
         return
     choices = option.type.choices if isinstance(option.type, click.Choice) else None
-    group.add_argument(*option.opts, metavar=option.metavar, choices=choices, help=help_text)
+    group.add_argument(
+        *option.opts,
+        metavar=option.metavar,
+        choices=choices,
+        required=option.required,
+        help=help_text,
+    )
 
 
 def _add_positional(group: argparse._ArgumentGroup, argument: click.Argument) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from eportal_core.config.checks import TYPES, check
 from eportal_core.config.literal import BadValue
 from eportal_core.errors import ConfigError
+from eportal_core.markers import THE_CORE
 from eportal_core.settings import CORE, Setting
 
 CORE_OWNER = "core"
@@ -76,4 +77,4 @@ def _check_declaration(new: Declared) -> None:
 
 
 def _who(owner: str) -> str:
-    return "the core" if owner == CORE_OWNER else f"the plugin {owner}"
+    return THE_CORE if owner == CORE_OWNER else f"the plugin {owner}"

@@ -121,7 +121,7 @@ def _toml(path: Path, text: str) -> Document:
         if statement.lstrip().startswith("["):
             (owner,) = parsed
             if parsed != {owner: {}}:
-                raise at(path, first, "a table is named after one plugin, as in [kernelcare]")
+                raise at(path, first, "a table is named after one plugin, as in [firmware]")
             if document.tables.setdefault(owner, first) != first:
                 reason = f"[{owner}] stands here and already on line {document.tables[owner]}"
                 raise at(path, first, f"{reason}; make them one table")
@@ -144,7 +144,7 @@ def _toml_entries(
     parsed: dict[str, object], line: int, owner: str, document: Document
 ) -> Iterator[Entry]:
     for name, value in parsed.items():
-        if owner == CORE_OWNER and isinstance(value, dict):  # kernelcare.NAME = …, kernelcare = {…}
+        if owner == CORE_OWNER and isinstance(value, dict):  # firmware.NAME = …, firmware = {…}
             document.tables.setdefault(name, line)
             for inner, inner_value in value.items():
                 yield Entry(inner, inner_value, line, name)

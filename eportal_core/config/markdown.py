@@ -30,7 +30,7 @@ understood stops the start with a sentence that names the file and the line.
 ## The file
 
 `/etc/eportal/config`, or the file that the environment variable `EPORTAL_CONFIG` names. It holds
-one `NAME = value` each, in Python's notation, with `#` before comments. Numbers may be worked out
+one `NAME = value` a line, in Python's notation, with `#` before comments. Numbers may be worked out
 with `+ - * / // %`. The file is read, never executed.
 
 ```python
@@ -40,7 +40,7 @@ CLEAN_INACTIVE_SERVERS_PERIOD = 3600 * 24  # once a day
 ```
 
 A file whose name ends in `.toml` is TOML: the same names, the settings of the core at its top,
-those of a plugin in a table with the plugin's name, such as `[kernelcare]`.
+those of a plugin in a table with the plugin's name, such as `[firmware]`.
 
 ```toml
 DATA_DIR = "/srv/eportal"

@@ -10,6 +10,8 @@ from eportal_core.models.patchsets import (
     FeedPatchset,
     Level,
     Patchset,
+    enabled_levels,
+    of_product,
 )
 from eportal_core.models.servers import Checkin, Facts, Identity, Server
 
@@ -31,7 +33,9 @@ __all__ = [
     "Patchset",
     "Server",
     "acting",
+    "enabled_levels",
     "now",
+    "of_product",
     "record",
     "set_node",
     "shown",

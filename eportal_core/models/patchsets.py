@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import peewee
 
 from eportal_core.models.base import MomentField, NamesField, Table, now
@@ -35,6 +37,11 @@ class Patchset(RecordedTable):
 
     class Meta:
         indexes = ((("product", "position"), False),)
+
+    @staticmethod
+    def key(product: str, name: str) -> str:
+        """The ``id`` of the patchset ``name`` of ``product``."""
+        return f"{product}/{name}"
 
 
 class Level(Table):
@@ -71,3 +78,21 @@ class FeedPatchset(RecordedTable):
 
     class Meta:
         primary_key = peewee.CompositeKey("feed", "patchset")
+
+
+def of_product(patchset: peewee.ForeignKeyField, product: str) -> Any:
+    """The condition that a column with a patchset's id, such as ``Level.patchset``, is of one."""
+    return patchset.startswith(Patchset.key(product, ""))
+
+
+def enabled_levels(product: str, feed: str) -> Any:
+    """Levels of the product's patchsets that are enabled in ``feed``, a query to be narrowed."""
+    return (
+        Level.select()
+        .join(FeedPatchset, on=(FeedPatchset.patchset == Level.patchset))
+        .where(
+            FeedPatchset.feed == feed,
+            FeedPatchset.state == ENABLED,
+            of_product(FeedPatchset.patchset, product),
+        )
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 from eportal_core import db
@@ -13,10 +12,12 @@ from eportal_core.models import (
     DISABLED,
     ENABLED,
     MAIN,
+    UNDEPLOYED,
     FeedPatchset,
     Level,
     Patchset,
     now,
+    of_product,
 )
 from eportal_core.operations import feeds
 from eportal_core.operations.names import is_plain, told
@@ -32,7 +33,8 @@ def get(product: Product, name: str) -> Patchset:
     Raises:
         NotFound: it is not deployed here.
     """
-    patchset = Patchset.get_or_none(id=f"{product.name}/{name}") if is_plain(name) else None
+    key = Patchset.key(product.name, name)
+    patchset = Patchset.get_or_none(id=key) if is_plain(name) else None
     if patchset is None:
         raise NotFound(f"There is no {product.title} patchset {told(name)}.")
     return patchset
@@ -46,58 +48,57 @@ def deploy(
     Deploying the same archive again changes nothing but its state in the feed.
 
     Raises:
-        NotFound: there is no such feed.
+        NotFound: there is no such feed, or no such file.
         ArchiveError: the archive is refused; nothing of it is kept.
         StorageError: the disk refused; nothing of it is kept.
     """
     feeds.get(feed)
+    state = ENABLED if enable else DISABLED
     with portal.storage.exclusive():
         release = portal.hook.eportal_deploy(portal=portal, product=product.name, archive=archive)
         if release is None:
             raise InvalidValue(f"{product.title} is not made of archives.")
         with db.database.atomic():
             patchset = _store(product, release)
-            changed = _set_state([patchset], feeds.get(feed).name, ENABLED if enable else DISABLED)
-    _tell(portal, changed, [patchset], feed, "enabled" if enable else "disabled")
+            changed = _set_state([patchset], feeds.get(feed).name, state, _rows(product, feed))
+    _tell(portal, changed, [patchset], feed, state)
     return patchset
 
 
 def enable(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Enable one patchset in ``feed``."""
-    _apply(portal, feed, ENABLED, lambda: [get(product, name)])
+    _apply(portal, product, name, feed, ENABLED, lambda named, states: [named])
 
 
 def disable(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Disable one patchset in ``feed``: automatic and mass enabling will skip it."""
-    _apply(portal, feed, DISABLED, lambda: [get(product, name)])
+    _apply(portal, product, name, feed, DISABLED, lambda named, states: [named])
 
 
 def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Enable ``name`` and everything older, except what is disabled in ``feed``."""
 
-    def wanted() -> list[Patchset]:
-        last = get(product, name)
+    def wanted(last: Patchset, states: Mapping[str, str]) -> list[Patchset]:
         return [
             patchset
             for patchset in all_of(product)
-            if patchset.position <= last.position and state_in(patchset, feed) != DISABLED
+            if patchset.position <= last.position and states.get(patchset.id) != DISABLED
         ]
 
-    _apply(portal, feed, ENABLED, wanted)
+    _apply(portal, product, name, feed, ENABLED, wanted)
 
 
 def undeploy_downto(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Take ``name`` and everything newer out of ``feed``; disabled ones stay disabled."""
 
-    def wanted() -> list[Patchset]:
-        first = get(product, name)
+    def wanted(first: Patchset, states: Mapping[str, str]) -> list[Patchset]:
         return [
             patchset
             for patchset in reversed(all_of(product))
-            if patchset.position >= first.position and state_in(patchset, feed) == ENABLED
+            if patchset.position >= first.position and states.get(patchset.id) == ENABLED
         ]
 
-    _apply(portal, feed, None, wanted)
+    _apply(portal, product, name, feed, UNDEPLOYED, wanted)
 
 
 def unroll(portal: Portal, product: Product, name: str, *, delete: bool = False) -> None:
@@ -105,24 +106,46 @@ def unroll(portal: Portal, product: Product, name: str, *, delete: bool = False)
 
     Raises:
         NotFound: it is not deployed here.
+        InvalidValue: no plugin answers for the product.
+        StorageError: what it published is not known, or the disk refused; nothing has changed.
     """
+    _unroll(portal, product, name, delete=delete, only_if=lambda patchset: True)
+
+
+def _unroll(
+    portal: Portal,
+    product: Product,
+    name: str,
+    *,
+    delete: bool,
+    only_if: Callable[[Patchset], bool],
+) -> bool:
+    """Whether it was done: ``only_if`` is asked in the transaction that does it."""
     with portal.storage.exclusive():
         patchset = get(product, name)
-        portal.hook.eportal_unroll(
+        published = portal.hook.eportal_unroll(
             portal=portal, product=product.name, patchset=name, delete=delete
         )
+        if published is None:
+            raise InvalidValue(f"No plugin takes back a patchset of {product.title}.")
+        if delete:
+            portal.storage.journal(portal.storage.workspace(), published)
         with db.database.atomic():
+            if not only_if(patchset):
+                return False
             states = list(FeedPatchset.select().where(FeedPatchset.patchset == patchset))
             for state in states:
                 state.drop()
             if delete:
                 patchset.drop()
     for state in states:
-        log.info("%s was undeployed from %s", name, state.feed_id)
-        portal.announce(Event("patchset.undeployed", patchset.id, state.feed_id))
+        _tell(portal, {patchset.id}, [patchset], state.feed_id, UNDEPLOYED)
     if delete:
         log.info("%s was deleted", name)
         portal.announce(Event("patchset.deleted", patchset.id))
+    elif not states:
+        log.info("%s is in no feed", name)
+    return True
 
 
 def obsolete(product: Product) -> list[Patchset]:
@@ -131,6 +154,10 @@ def obsolete(product: Product) -> list[Patchset]:
     A feed is past a patchset when it has a higher level for the target, or the same level from a
     newer patchset. Feeds that do not patch the target do not count, but at least one must.
     """
+    return _obsolete_of(product, all_of(product))
+
+
+def _obsolete_of(product: Product, patchsets: Sequence[Patchset]) -> list[Patchset]:
     newest: dict[str, dict[str, tuple[int, str]]] = {}
     enabled = (
         FeedPatchset.select(FeedPatchset.feed, Level.target, Level.level, Patchset.position)
@@ -147,7 +174,7 @@ def obsolete(product: Product) -> list[Patchset]:
 
     return [
         patchset
-        for patchset in all_of(product)
+        for patchset in patchsets
         if all(
             is_past(row.target, row.level, patchset.position)
             for row in Level.select().where(Level.patchset == patchset)
@@ -158,18 +185,19 @@ def obsolete(product: Product) -> list[Patchset]:
 def clean(portal: Portal, product: Product, *, dry_run: bool) -> list[str]:
     """Delete the obsolete patchsets of a product; returns their names."""
     names = [patchset.name for patchset in obsolete(product)]
-    if not dry_run:
-        for name in names:
-            # Gone already when two clean at once.
-            with suppress(NotFound):
-                unroll(portal, product, name, delete=True)
-    return names
+    return names if dry_run else [name for name in names if _clean_one(portal, product, name)]
 
 
-def state_in(patchset: Patchset, feed: str) -> str | None:
-    """``enabled``, ``disabled``, or None when it is not deployed to ``feed``."""
-    row = FeedPatchset.get_or_none(feed=feed, patchset=patchset)
-    return None if row is None else row.state
+def _clean_one(portal: Portal, product: Product, name: str) -> bool:
+    """Whether it was deleted: a feed may have got it, or another clean it, since one looked."""
+
+    def still_obsolete(patchset: Patchset) -> bool:
+        return bool(_obsolete_of(product, [patchset]))
+
+    try:
+        return _unroll(portal, product, name, delete=True, only_if=still_obsolete)
+    except NotFound:
+        return False
 
 
 def all_of(product: Product) -> list[Patchset]:
@@ -183,7 +211,7 @@ def all_of(product: Product) -> list[Patchset]:
 
 def _store(product: Product, release: Release) -> Patchset:
     """The patchset's row; its levels are rows too, in the same transaction."""
-    key = f"{product.name}/{release.name}"
+    key = Patchset.key(product.name, release.name)
     known = Patchset.get_or_none(id=key)
     if known is not None:
         return known
@@ -213,46 +241,64 @@ def _store(product: Product, release: Release) -> Patchset:
 
 
 def _apply(
-    portal: Portal, feed: str, state: str | None, wanted: Callable[[], list[Patchset]]
+    portal: Portal,
+    product: Product,
+    name: str,
+    feed: str,
+    state: str,
+    wanted: Callable[[Patchset, Mapping[str, str]], list[Patchset]],
 ) -> None:
+    """Bring to ``state`` what ``wanted`` chooses, given the patchset ``name`` and all states."""
     # Chosen in the transaction: nobody deletes one of them meanwhile.
     with db.database.atomic():
-        patchsets = wanted()
-        changed = _set_state(patchsets, feeds.get(feed).name, state)
-    word = state or "undeployed"
-    _tell(portal, changed, patchsets, feed, word)
+        named = get(product, name)
+        rows = _rows(product, feeds.get(feed).name)
+        states = {patchset: row.state for patchset, row in rows.items()}
+        patchsets = wanted(named, states)
+        changed = _set_state(patchsets, feed, state, rows)
+    _tell(portal, changed, patchsets, feed, state)
+    if named not in patchsets:
+        if named.id in states:
+            log.info("%s is %s in %s and was skipped", name, states[named.id], feed)
+        else:
+            _tell(portal, set(), [named], feed, state)
 
 
-def _set_state(patchsets: Sequence[Patchset], feed: str, state: str | None) -> list[Patchset]:
-    """Returns those whose state is another now; None is undeployed."""
-    changed = []
+def _rows(product: Product, feed: str) -> dict[str, FeedPatchset]:
+    """The states of the product's patchsets in ``feed``, by patchset; what has none is not here."""
+    rows = FeedPatchset.select().where(
+        FeedPatchset.feed == feed, of_product(FeedPatchset.patchset, product.name)
+    )
+    return {row.patchset_id: row for row in rows}
+
+
+def _set_state(
+    patchsets: Sequence[Patchset], feed: str, state: str, rows: Mapping[str, FeedPatchset]
+) -> set[str]:
+    """Returns the ids of those whose state is another now; ``rows`` are those of before."""
+    changed = set()
     for patchset in patchsets:
-        row = FeedPatchset.get_or_none(feed=feed, patchset=patchset)
-        if state is None:
-            if row is not None:
-                row.drop()
-                changed.append(patchset)
-        elif row is None:
+        row = rows.get(patchset.id)
+        if state == (UNDEPLOYED if row is None else row.state):
+            continue
+        changed.add(patchset.id)
+        if row is None:
             FeedPatchset.new(feed=feed, patchset=patchset, state=state)
-            changed.append(patchset)
-        elif row.state != state:
+        elif state == UNDEPLOYED:
+            row.drop()
+        else:
             row.state, row.since = state, now()
             row.put()
-            changed.append(patchset)
     return changed
 
 
 def _tell(
-    portal: Portal,
-    changed: Sequence[Patchset],
-    patchsets: Sequence[Patchset],
-    feed: str,
-    word: str,
+    portal: Portal, changed: Set[str], patchsets: Sequence[Patchset], feed: str, state: str
 ) -> None:
-    preposition = "from" if word == "undeployed" else "in"
+    preposition = "from" if state == UNDEPLOYED else "in"
     for patchset in patchsets:
-        if patchset in changed:
-            log.info("%s was %s %s %s", patchset.name, word, preposition, feed)
-            portal.announce(Event(f"patchset.{word}", patchset.id, feed))
+        if patchset.id in changed:
+            log.info("%s was %s %s %s", patchset.name, state, preposition, feed)
+            portal.announce(Event(f"patchset.{state}", patchset.id, feed))
         else:
-            log.info("%s is already %s %s %s", patchset.name, word, preposition, feed)
+            log.info("%s is already %s %s %s", patchset.name, state, preposition, feed)

@@ -8,7 +8,7 @@ from typing import Any
 import peewee
 
 from eportal_core import db
-from eportal_core.errors import InvalidValue, NotFound, RegistrationRefused
+from eportal_core.errors import InvalidValue, KeyDisabled, KeyFull, NotFound, UnknownKey
 from eportal_core.models import Checkin, Facts, Key, Server, now, record
 from eportal_core.operations.names import check_hostname, check_tags, is_plain, random_id
 from eportal_core.portal import Portal
@@ -41,11 +41,11 @@ def register(portal: Portal, key: str, hostname: str, ip: str) -> Server:
     with db.database.atomic():
         row = Key.get_or_none(key=key)
         if row is None:
-            raise RegistrationRefused("invalid-key", 2, "The key is not known here.")
+            raise UnknownKey
         if not row.enabled:
-            raise RegistrationRefused("account-locked", 1, "The key is disabled.")
+            raise KeyDisabled
         if row.server_limit and _count(row) >= row.server_limit:
-            raise RegistrationRefused("key-limit-reached", 3, "The key has no place left.")
+            raise KeyFull
         server = Server.new(id=random_id(), key=row, hostname=hostname)
         Checkin.create(server=server)
         Facts.create(server=server, hostname=hostname, ip=ip)
@@ -70,14 +70,32 @@ def set_tags(portal: Portal, server_id: str, tags: str) -> Server:
     Raises:
         NotFound, InvalidValue: no such server, or tags that cannot be shown.
     """
-    checked = check_tags(tags)
     with db.database.atomic():
+        changed = store_tags(server_id, tags)
         server = get(server_id)
-        if server.tags != checked:
-            server.tags = checked
-            server.put()
-    portal.announce(Event("server.tagged", server_id))
+    if changed:
+        announce_tags(portal, server_id)
     return server
+
+
+def store_tags(server_id: str, tags: str) -> bool:
+    """Whether that changed the tags; the caller holds the transaction, and announces after it.
+
+    Raises:
+        NotFound, InvalidValue: as ``set_tags``.
+    """
+    checked = check_tags(tags)
+    server = get(server_id)
+    if server.tags == checked:
+        return False
+    server.tags = checked
+    server.put()
+    return True
+
+
+def announce_tags(portal: Portal, server_id: str) -> None:
+    """Tell the plugins of tags that were changed and committed."""
+    portal.announce(Event("server.tagged", server_id))
 
 
 def clean_inactive(portal: Portal) -> int:

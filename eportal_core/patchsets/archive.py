@@ -34,7 +34,7 @@ _LEVEL = re.compile(r"[1-9][0-9]{0,9}")
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may cost.
+    """What an archive may cost: the settings ``ARCHIVE_MAX_...``.
 
     files: members at most, directories included.
     bytes: unpacked bytes of the whole tar stream at most.
@@ -87,10 +87,11 @@ def unpack(
             if not archive.is_file():
                 raise ArchiveError("it is not a regular file.")
             by_ratio = max(RATIO_FREE_BYTES, limits.ratio * archive.stat().st_size)
+            setting = "ARCHIVE_MAX_BYTES" if limits.bytes <= by_ratio else "ARCHIVE_MAX_RATIO"
             limits = replace(limits, bytes=min(limits.bytes, by_ratio))
-            unpacking = _Unpacking(name, staging, spec, limits)
+            unpacking = _Unpacking(name, staging, spec, limits, setting)
             with closing(decompress(archive, progress)) as chunks:
-                reader = TarReader(chunks, limits.bytes)
+                reader = TarReader(chunks, limits.bytes, setting)
                 for member in reader:
                     unpacking.take(member, reader.content())
             manifest = unpacking.finish()
@@ -103,11 +104,14 @@ def unpack(
 class _Unpacking:
     """What is known of an archive while its members go by."""
 
-    def __init__(self, name: str, staging: Path, spec: PatchsetSpec, limits: Limits) -> None:
+    def __init__(
+        self, name: str, staging: Path, spec: PatchsetSpec, limits: Limits, setting: str
+    ) -> None:
         self._name = name
         self._staging = staging
         self._spec = spec
         self._limits = limits
+        self._setting = setting
         self._seen: set[str] = set()
         self._directories: set[str] = set()
         self._latest: dict[str, str] = {}
@@ -120,7 +124,9 @@ class _Unpacking:
         if name in self._seen:
             raise ArchiveError(f"{shown(name)} is in it twice.")
         if len(self._seen) >= self._limits.files:
-            raise ArchiveError(f"it has more than {self._limits.files} members.")
+            raise ArchiveError(
+                f"it has more than {self._limits.files} members (ARCHIVE_MAX_FILES)."
+            )
         self._seen.add(name)
         if name.startswith("/"):
             raise ArchiveError(f"{shown(name)} is an absolute path.")
@@ -165,7 +171,8 @@ class _Unpacking:
             raise ArchiveError(f"{MANIFEST_NAME} names the patchset {shown(stated.name)}.")
         if stated.size > self._limits.bytes:
             raise ArchiveError(
-                f"it unpacks to {stated.size} bytes, {self._limits.bytes} are allowed."
+                f"it unpacks to {stated.size} bytes, {self._limits.bytes} are allowed "
+                f"({self._setting})."
             )
         stored = sum(file.size for files in self._files.values() for file in files.values())
         self._check_room(stated.size - stored)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
-from eportal_core.models import MAIN, UNDEPLOYED, Patchset
+from eportal_core.models import CHANNELS, MAIN, UNDEPLOYED, Patchset
 from eportal_core.operations import patchsets
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import PatchsetStore
@@ -138,7 +137,7 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
                 count += 1
         click.echo(f"{len(chosen)} patchsets were verified, {count} faults were found")
         if count:
-            sys.exit(1)
+            raise click.exceptions.Exit(1)
 
 
 def _faults(store: PatchsetStore, patchset: Patchset) -> list[str]:
@@ -149,9 +148,16 @@ def _faults(store: PatchsetStore, patchset: Patchset) -> list[str]:
 
 def _pack(group: click.Group, spec: PatchsetSpec) -> None:
     @group.command("pack", short_help="make an archive from a directory of patches")
-    @click.option("-o", "output", required=True, type=_ARCHIVE, help="archive to make")
+    @click.option(
+        "-o", "output", required=True, type=_ARCHIVE, metavar="archive", help="archive to make"
+    )
     @click.option("--released", default="", help="when it was released, YYYY-MM-DD")
-    @click.option("--channel", multiple=True, help="channel it belongs to, default by default")
+    @click.option(
+        "--channel",
+        multiple=True,
+        type=click.Choice(CHANNELS),
+        help="channel it belongs to, default by default",
+    )
     @click.option("--distro", multiple=True, help="distribution it is for")
     @click.option("--changelog", type=click.File(), help="file with the changelog")
     @click.argument("directory", type=_ARCHIVE, help="directory of <target>/<level>/<file>")

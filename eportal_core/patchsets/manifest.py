@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from eportal_core.errors import ArchiveError
+from eportal_core.models import CHANNELS
 
 FORMAT = 1
 MANIFEST_NAME = "patchset.json"
@@ -22,7 +23,7 @@ Level = Annotated[int, msgspec.Meta(ge=1, le=9_999_999_999)]
 #: Up to here every JSON reader has integers exactly.
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ShortText = Annotated[str, msgspec.Meta(max_length=1000)]
-Channel = Annotated[str, msgspec.Meta(pattern=r"^(default|test|unstable)$")]
+Channel = Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(CHANNELS)})$")]
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

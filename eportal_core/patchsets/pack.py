@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import msgspec
 
-from eportal_core.errors import ArchiveError, InvalidValue
+from eportal_core.errors import ArchiveError, Conflict, InvalidValue
 from eportal_core.patchsets.archive import LATEST, parse_level, patchset_name
 from eportal_core.patchsets.info import read_info
 from eportal_core.patchsets.manifest import FORMAT, MANIFEST_NAME, File, Manifest, Target, decode
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
 from eportal_core.patchsets.streams import CHUNK, COMPRESSIONS, Progress, Writer
-from eportal_core.patchsets.tar import BLOCK
-from eportal_core.storage import disk_errors, sync_folder
+from eportal_core.patchsets.tar import BLOCK, shown
+from eportal_core.storage import disk_errors, is_folder, written_aside
 
 
 class TargetDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,14 +63,17 @@ def pack(
 
     Raises:
         ArchiveError: names, layout or ``patchset.json`` are not those of a patchset.
-        InvalidValue: ``output`` exists, or ``directory`` does not.
+        Conflict: ``output`` exists.
+        InvalidValue: ``directory`` does not, or ``released`` is no date.
         StorageError: the disk is full, or fails.
     """
     name = spec.check_name(patchset_name(output))
     if output.exists():
-        raise InvalidValue(f"{output} exists already.")
+        raise Conflict(f"{output} exists already.")
     if not directory.is_dir():
         raise InvalidValue(f"{directory} is not a folder.")
+    if released and not _is_date(released):
+        raise InvalidValue(f"{shown(released)} is not a date such as 2025-11-19.")
     with disk_errors():
         draft = _read_draft(directory / MANIFEST_NAME, spec, name)
         targets = {
@@ -120,7 +124,7 @@ def _target_folders(directory: Path, spec: PatchsetSpec) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
         if path.name == MANIFEST_NAME and _is_file(path):
             continue
-        if not (spec.is_target(path.name) and _is_folder(path)):
+        if not (spec.is_target(path.name) and is_folder(path)):
             raise ArchiveError(
                 f"{path} is not the folder of a target of {spec.product.title}, "
                 f"such as <target>/<level>/<file>."
@@ -135,7 +139,7 @@ def _describe(folder: Path, draft: TargetDraft) -> Target:
     """The one level in a target's folder, and its files."""
     levels = [path for path in folder.iterdir() if not _is_latest(path)]
     for path in levels:
-        if parse_level(path.name) is None or not _is_folder(path):
+        if parse_level(path.name) is None or not is_folder(path):
             raise ArchiveError(f"{path} is not the folder of a level, a plain positive number.")
     if len(levels) != 1:
         raise ArchiveError(f"{folder} has {len(levels)} levels; a patchset has one per target.")
@@ -155,6 +159,13 @@ def _describe(folder: Path, draft: TargetDraft) -> Target:
     return Target(level, files, draft.distro or info.distro, draft.uname or info.uname)
 
 
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def _is_latest(path: Path) -> bool:
     """Whether this is the link that the libcare storage layout has beside the levels."""
     return path.name == LATEST and path.is_symlink()
@@ -164,24 +175,16 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _write(manifest: Manifest, directory: Path, output: Path, progress: Progress | None) -> None:
     """Write the archive aside, and rename it to ``output`` when it is on the disk."""
     compression = next(known for known in COMPRESSIONS if output.name.endswith(known.suffix))
-    aside = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        with aside.open("xb") as file:
-            with closing(compression.writer(file)) as archive:
-                _write_tar(archive, manifest, directory, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(output)
-    finally:
-        aside.unlink(missing_ok=True)
-    sync_folder(output.parent)
+    # Nobody else, in a folder such as /tmp, can have made a link of this name.
+    aside = output.with_name(f".{output.name}.{secrets.token_hex(8)}.part")
+    with (
+        written_aside(output, aside) as file,
+        closing(compression.writer(file)) as archive,
+    ):
+        _write_tar(archive, manifest, directory, progress)
 
 
 def _write_tar(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from eportal_core.errors import ArchiveError
@@ -39,6 +39,8 @@ class PatchsetSpec:
     archive_name: regular expression that a patchset's name matches in full; see ``order``.
     tree: folder below the patches directory that holds ``<target>/<level>/<file>``.
     target: regular expression that a target matches in full.
+    public_files: names of files that tell what a patch is and hold none of it; vulnerability
+        scanners fetch them, so anybody may.
     agent_routes: the routes by which agents get this product's levels and files.
     legacy_options: ``kc.eportal --deploy`` and ``--unroll`` mean this product; one product has it.
     """
@@ -47,14 +49,9 @@ class PatchsetSpec:
     archive_name: str
     tree: str
     target: str = HEX40
+    public_files: frozenset[str] = frozenset()
     agent_routes: AgentRoutes = no_routes
     legacy_options: bool = False
-    _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _target: re.Pattern[str] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_name", re.compile(self.archive_name))
-        object.__setattr__(self, "_target", re.compile(self.target))
 
     def check_name(self, name: str) -> str:
         """``name``, if it is a patchset name of this product.
@@ -62,12 +59,12 @@ class PatchsetSpec:
         Raises:
             ArchiveError: it is not.
         """
-        if not (SAFE_SEGMENT.fullmatch(name) and self._name.fullmatch(name)):
+        if not (SAFE_SEGMENT.fullmatch(name) and re.fullmatch(self.archive_name, name)):
             raise ArchiveError(f"{name!r} is not a name of a {self.product.title} patchset.")
         return name
 
     def is_target(self, target: str) -> bool:
-        return bool(SAFE_SEGMENT.fullmatch(target) and self._target.fullmatch(target))
+        return bool(SAFE_SEGMENT.fullmatch(target) and re.fullmatch(self.target, target))
 
     def order(self, name: str) -> str:
         """A text that sorts patchset names by date, then number: ``20251119.0000000003``.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eportal_core.errors import ArchiveError
-from eportal_core.models import Level, Patchset
+from eportal_core.models import Level, Patchset, of_product
 from eportal_core.patchsets.manifest import Manifest, Target, decode
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
 from eportal_core.storage import Entry, Storage, sync_folder, sync_tree
@@ -74,7 +74,7 @@ class PatchsetStore:
 
     def entries(self, manifest: Manifest, archive: str) -> list[Entry]:
         """Everything that belongs to a patchset, for the journal."""
-        patchset = f"{self.spec.product.name}/{manifest.name}"
+        patchset = Patchset.key(self.spec.product.name, manifest.name)
         own = [f"arch/{archive}", f"arch/{manifest.name}.meta.json"]
         return [
             Entry(patchset, own),
@@ -124,7 +124,7 @@ class PatchsetStore:
             .where(
                 Level.target == target,
                 Level.level == entry.level,
-                Level.patchset.startswith(f"{self.spec.product.name}/"),
+                of_product(Level.patchset, self.spec.product.name),
             )
             .first()
         )

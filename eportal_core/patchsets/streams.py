@@ -33,8 +33,8 @@ CHUNK = 1024 * 1024
 READ = 64 * 1024
 #: The dictionary of ``xz -9`` is 64 MiB; streams that ask for more than twice that are refused.
 XZ_MEMORY = 128 * 1024 * 1024
-#: 4 bytes of zstd can stand for a 128 KiB block, so this much input is at most 64 MiB of output.
-ZSTD_FEED = 2048
+#: 4 bytes of zstd can stand for a 128 KiB block, so this much input is at most 16 MiB of output.
+ZSTD_FEED = 512
 
 Progress = Callable[[int, int], None]
 
@@ -161,7 +161,7 @@ COMPRESSIONS = (
 def decompress(
     path: Path, progress: Progress | None = None
 ) -> Generator[bytes | memoryview, None, None]:
-    """The unpacked bytes of ``path`` in order, in chunks of a few MiB at most.
+    """The unpacked bytes of ``path`` in order, in chunks of 1 MiB or so, never over 17 MiB.
 
     The file's first bytes decide how it is compressed, not its name. A chunk is valid until the
     next one is asked for. Close the iterator (``contextlib.closing``): that ends the decompressing

@@ -50,14 +50,15 @@ class TarReader:
     """The members of a tar stream, and after each its content.
 
     limit: bytes of the whole stream at most, headers and padding included.
+    setting: what the limit comes from, for the sentence.
     """
 
-    def __init__(self, chunks: Iterator[bytes | memoryview], limit: int) -> None:
+    def __init__(self, chunks: Iterator[bytes | memoryview], limit: int, setting: str) -> None:
         self._chunks = chunks
         self._chunk = memoryview(b"")
-        self._limit = self._left = limit
+        self._allowed = f"more than the {limit} bytes allowed ({setting})"
+        self._left = limit
         self._content = 0
-        self._padding = 0
 
     def __iter__(self) -> Iterator[Member]:
         """Every member; content that was not read is skipped.
@@ -68,11 +69,10 @@ class TarReader:
         """
         while (member := self._member()) is not None:
             self._content = member.size
-            self._padding = -member.size % BLOCK
             yield member
             for _ in self.content():
                 pass
-            self._exactly(self._padding)
+            self._exactly(-member.size % BLOCK)
         if any(self._exactly(BLOCK)):
             raise ArchiveError("its tar stream is damaged.")
         padding = 0
@@ -93,9 +93,11 @@ class TarReader:
     def _member(self) -> Member | None:
         """The next member, None at the end-of-archive block."""
         name = link = None
-        for _ in range(EXTENSIONS + 1):
+        for extensions in range(EXTENSIONS + 1):
             header = self._header()
             if header is None:
+                if extensions:
+                    raise ArchiveError("an extended header belongs to no member.")
                 return None
             if header.type == tarfile.GNUTYPE_LONGNAME:
                 name = _text(self._extension(header).rstrip(b"\0"))
@@ -129,9 +131,7 @@ class TarReader:
     def _checked(self, header: tarfile.TarInfo, name: str, link: str) -> Member:
         if header.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
             if not 0 <= header.size <= self._left + len(self._chunk):
-                raise ArchiveError(
-                    f"with {shown(name)} it unpacks to more than the {self._limit} bytes allowed."
-                )
+                raise ArchiveError(f"with {shown(name)} it unpacks to {self._allowed}.")
             return Member(name, header.size)
         if header.type not in (tarfile.DIRTYPE, tarfile.SYMTYPE):
             kind = _REFUSED_TYPES.get(header.type, f"of the unknown type {header.type!r}")
@@ -155,7 +155,7 @@ class TarReader:
                 break
             self._left -= len(chunk)
             if self._left < 0:
-                raise ArchiveError(f"it unpacks to more than the {self._limit} bytes allowed.")
+                raise ArchiveError(f"it unpacks to {self._allowed}.")
             self._chunk = memoryview(chunk)
         piece = self._chunk[:size]
         self._chunk = self._chunk[size:]

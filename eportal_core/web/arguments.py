@@ -21,7 +21,7 @@ async def read_arguments(request: Request) -> dict[str, str]:
     """Arguments by name; the body's win over the query's. Lists are left out.
 
     Raises:
-        InvalidValue: the body is not what its content type says, or a value is no text.
+        InvalidValue: the body is not what its content type says, or a value holds a NUL.
     """
     values: dict[str, str] = dict(request.query_params)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from eportal_core.errors import PluginError
+from eportal_core.markers import THE_CORE
 from eportal_core.plugins import claim
 from eportal_core.portal import Portal
 
+#: How a parameter of a path begins; its name is nobody's business.
+_PARAMETER = re.compile(r"\{\w+")
 
-def compose(portal: Portal, hook: str, own: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """``own`` first, then what plugins answer to ``hook``.
+
+def compose(
+    portal: Portal, hook: str, own: Sequence[BaseRoute], below: str = ""
+) -> list[BaseRoute]:
+    """``own`` first, then what plugins answer to ``hook``, all of it ``below`` a path.
 
     Raises:
-        PluginError: two of them bring the same path and method.
+        PluginError: a path and method is brought twice, or a plugin's route leaves ``below``.
     """
-    owners: dict[tuple[str, str], str] = {}
-    routes: list[BaseRoute] = []
-    brought = portal.plugins.each(hook, portal=portal)
-    for owner, part in [("the core", own), *brought]:
-        for route in part:
-            if isinstance(route, Route):
-                for method in sorted(route.methods or ()):
-                    claim(owners, owner, "route", f"route {method} {route.path}")
+    owners: dict[str, str] = {}
+    routes = list(own)
+    for route in own:
+        _claim(owners, THE_CORE, route)
+    for plugin, brought in portal.plugins.each(hook, portal=portal):
+        for route in brought:
+            path = getattr(route, "path", "") or "/"
+            if not f"{path}/".startswith(f"{below}/"):
+                raise PluginError(f"Plugin {plugin} brings the route {path}, not below {below}.")
+            _claim(owners, plugin, route)
             routes.append(route)
     return routes
+
+
+def _claim(owners: dict[str, str], owner: str, route: BaseRoute) -> None:
+    for what in _covered(route):
+        claim(owners, owner, f"route {what}")
+
+
+def _covered(route: BaseRoute) -> Iterator[str]:
+    """What a route answers: methods with a path whose parameters have no names."""
+    if isinstance(route, Route):
+        path = _PARAMETER.sub("{", route.path)
+        yield from (f"{method} {path}" for method in sorted(route.methods or ("*",)))
+    elif isinstance(route, Mount):
+        yield f"* {_PARAMETER.sub('{', route.path)}/"

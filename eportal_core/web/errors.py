@@ -1,4 +1,7 @@
-"""How errors look over HTTP: ``{"error": code, "detail": sentence}`` and the right status."""
+"""How errors look over HTTP, each with the right status.
+
+Ours are ``{"error": code, "detail": sentence}``; an HTTPException is its sentence as plain text.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from eportal_core.errors import PortalError
 
+#: Goes with every 401 that is ours. Source: RFC 9110, 15.5.2.
+BASIC = {"WWW-Authenticate": 'Basic realm="ePortal"'}
+
 log = logging.getLogger("eportal.http")
 
 
@@ -19,7 +25,8 @@ def portal_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PortalError)
     if error.status >= 500:
         log.error("%s %r: %s", request.method, request.url.path, error)
-    return JSONResponse({"error": error.code, "detail": str(error)}, error.status)
+    headers = BASIC if error.status == 401 else None
+    return JSONResponse({"error": error.code, "detail": str(error)}, error.status, headers)
 
 
 def http_error(request: Request, error: Exception) -> Response:

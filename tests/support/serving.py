@@ -14,7 +14,7 @@ import requests
 
 from tests.support.commands import PROGRAM, CommandLine
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,25 @@ def serving(data_dir: Path, *options: str, **settings: str) -> Iterator[Served]:
         )
     served = Served(f"http://127.0.0.1:{port}", cli, process, log)
     try:
-        _wait(served)
+        _wait(served, "/readyz")
+        if not options:
+            # The admin process starts beside the agents' and may come later.
+            _wait(served, "/admin/")
         yield served
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _wait(served: Served) -> None:
+def _wait(served: Served, path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if served.process.poll() is not None:
             break
         try:
-            if requests.get(f"{served.url}/readyz", timeout=2).ok:
+            if requests.get(f"{served.url}{path}", timeout=2).ok:
                 return
-        except requests.ConnectionError:
-            time.sleep(0.05)
+        except (requests.ConnectionError, requests.Timeout):
+            pass
+        time.sleep(0.05)
     raise AssertionError(f"the portal did not start:\n{served.log.read_text()}")
