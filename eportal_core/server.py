@@ -62,6 +62,7 @@ def run_one(portal: Portal, part: str) -> None:
         backlog=4096,
     )
     uvicorn.Server(config).run(sockets=[listener])
+    log.info("The %s side stopped", part)
 
 
 def run_both(portal: Portal) -> None:
