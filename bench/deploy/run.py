@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -63,13 +62,11 @@ def measure(command: Sequence[str], stdin: Path | None = None) -> Cost:
 
 
 def unpack_with(script: str, archive: Path, folder: Path) -> Cost:
-    target = folder / "unpacked"
-    target.mkdir()
-    cost = measure([sys.executable, str(HERE / script), str(archive), str(target)])
-    files = sum(path.is_file() for path in target.glob("*/*/*"))
+    with tempfile.TemporaryDirectory(dir=folder) as target:
+        cost = measure([sys.executable, str(HERE / script), str(archive), target])
+        files = sum(path.is_file() for path in Path(target).glob("*/*/*"))
     if files != TARGETS * len(FILES):
         raise SystemExit(f"{script} left {files} files")
-    shutil.rmtree(target)
     return cost
 
 
