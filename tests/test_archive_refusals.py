@@ -354,7 +354,9 @@ def test_a_failing_program_is_noticed(
     world: Path, monkeypatch: pytest.MonkeyPatch, end: str, fragment: str
 ) -> None:
     """How it ends counts, also when all the bytes were there."""
-    real = shutil.which("lbzip2") or pytest.fail("lbzip2 is not installed: scripts/test installs it")
+    real = shutil.which("lbzip2") or pytest.fail(
+        "lbzip2 is not installed: scripts/test installs it"
+    )
     fake = world / "bin" / "lbzip2"
     fake.parent.mkdir()
     fake.write_text(f'#!/bin/sh\n"{real}" "$@"\n{end}\n')
