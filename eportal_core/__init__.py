@@ -10,46 +10,90 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from eportal_core.errors import (
+    AccessDenied,
     ArchiveError,
     Conflict,
     InvalidValue,
     NotFound,
     PortalError,
     StorageError,
+    UpstreamError,
 )
 from eportal_core.markers import hookimpl
 from eportal_core.patchsets.plugin import PatchsetPlugin
-from eportal_core.patchsets.spec import HEX40, PatchsetSpec
-from eportal_core.types import Check, Event, Job, Product, Release, ReleasedLevel
+from eportal_core.patchsets.spec import BUILD_ID, HEX40, PatchsetSpec
+from eportal_core.types import (
+    Check,
+    Event,
+    Identity,
+    Job,
+    Page,
+    Product,
+    Release,
+    ReleasedLevel,
+    Tree,
+)
 
 if TYPE_CHECKING:
+    from eportal_core import http
+    from eportal_core.admin.access import require_user
     from eportal_core.agent.access import admit, memory_of
-    from eportal_core.agent.files import level_file
+    from eportal_core.commands.listing import json_option, print_json, show
+    from eportal_core.commands.session import pass_portal
+    from eportal_core.commands.usage import Command, Group
     from eportal_core.config import Setting
+    from eportal_core.patchsets.levels import LatestLevel, latest_levels
+    from eportal_core.patchsets.progress import progress_bar
     from eportal_core.patchsets.store import PatchsetStore
     from eportal_core.portal import Portal
-    from eportal_core.storage import Entry
+    from eportal_core.storage import Entry, disk_errors, exchange, sync_tree, write_file
+    from eportal_core.web.address import public_address
+    from eportal_core.web.files import serve_file
 
 _LAZY = {
+    "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
+    "Group": "eportal_core.commands.usage",
     "PatchsetStore": "eportal_core.patchsets.store",
     "Portal": "eportal_core.portal",
     "Setting": "eportal_core.config",
     "admit": "eportal_core.agent.access",
-    "level_file": "eportal_core.agent.files",
+    "disk_errors": "eportal_core.storage",
+    "exchange": "eportal_core.storage",
+    "LatestLevel": "eportal_core.patchsets.levels",
+    "json_option": "eportal_core.commands.listing",
+    "latest_levels": "eportal_core.patchsets.levels",
     "memory_of": "eportal_core.agent.access",
+    "pass_portal": "eportal_core.commands.session",
+    "print_json": "eportal_core.commands.listing",
+    "progress_bar": "eportal_core.patchsets.progress",
+    "public_address": "eportal_core.web.address",
+    "require_user": "eportal_core.admin.access",
+    "serve_file": "eportal_core.web.files",
+    "show": "eportal_core.commands.listing",
+    "sync_tree": "eportal_core.storage",
+    "write_file": "eportal_core.storage",
 }
 
+_MODULES = ("http",)
+
 __all__ = [
+    "BUILD_ID",
     "HEX40",
+    "AccessDenied",
     "ArchiveError",
     "Check",
+    "Command",
     "Conflict",
     "Entry",
     "Event",
+    "Group",
+    "Identity",
     "InvalidValue",
     "Job",
+    "LatestLevel",
     "NotFound",
+    "Page",
     "PatchsetPlugin",
     "PatchsetSpec",
     "PatchsetStore",
@@ -60,14 +104,31 @@ __all__ = [
     "ReleasedLevel",
     "Setting",
     "StorageError",
+    "Tree",
+    "UpstreamError",
     "admit",
+    "disk_errors",
+    "exchange",
     "hookimpl",
-    "level_file",
+    "http",
+    "json_option",
+    "latest_levels",
     "memory_of",
+    "pass_portal",
+    "print_json",
+    "progress_bar",
+    "public_address",
+    "require_user",
+    "serve_file",
+    "show",
+    "sync_tree",
+    "write_file",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

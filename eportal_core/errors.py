@@ -73,6 +73,27 @@ class DatabaseError(PortalError):
     status = 503
 
 
+class UpstreamError(PortalError):
+    """What the portal fetches from did not answer, or not with what it should.
+
+    answered: the HTTP status of its answer, 0 when there was none or it was 200.
+    """
+
+    code = "upstream"
+    status = 502
+
+    def __init__(self, sentence: str, answered: int = 0) -> None:
+        super().__init__(sentence)
+        self.answered = answered
+
+
+class AccessDenied(PortalError):
+    """The user is known, and the password is wrong or the account locked: nobody else is asked."""
+
+    code = "access-denied"
+    status = 401
+
+
 class RegistrationRefused(PortalError):
     """A server may not register; ``number`` is the code that the agent understands.
 

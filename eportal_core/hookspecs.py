@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eportal_core.config import Setting
     from eportal_core.portal import Portal
     from eportal_core.storage import Entry
-    from eportal_core.types import Check, Event, Job, Product, Release
+    from eportal_core.types import Check, Event, Identity, Job, Page, Product, Release, Tree
 
 
 @hookspec
@@ -36,6 +36,14 @@ def eportal_products() -> Sequence[Product]:
     one product of all is the check-in.
 
     Asks every plugin, before anything is configured: the command line is built from it.
+    """
+
+
+@hookspec
+def eportal_storage(portal: Portal) -> Sequence[Tree]:
+    """The folders below the patches directory that the plugin's products keep.
+
+    Asks every plugin, once at start. A folder that another product has stops the start.
     """
 
 
@@ -122,6 +130,27 @@ def eportal_unroll(
     and without ``delete`` the answer may be empty. Called under the storage lock, before the
     transaction, and removes nothing: after the transaction the caller removes what the answer
     names and no other patchset owns. An exception keeps everything as it was.
+    """
+
+
+@hookspec(firstresult=True)
+def eportal_authenticate(portal: Portal, username: str, password: str) -> Identity | None:
+    """Who this is, if the plugin's backend knows the name and the password is right.
+
+    Stops at the first answer; None means that the name is not known here. A local backend answers
+    ``tryfirst``, one behind the network ``trylast``. Not called with an empty password.
+
+    Raises:
+        AccessDenied: the name is known and the password wrong: no other backend is asked.
+    """
+
+
+@hookspec
+def eportal_navigation(portal: Portal) -> Sequence[Page]:
+    """Pages of the plugin, as users find them on every page of the admin side.
+
+    Asks every plugin, once at start. A title or path that is taken stops the start, as does a path
+    that is not below ``/admin``.
     """
 
 

@@ -11,4 +11,6 @@ PROJECT = "eportal"
 THE_CORE = "the core"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+#: Marks a function as a plugin's answer to the hook of its name; ``tryfirst``, ``trylast`` and
+#: ``wrapper`` mean what they mean in pluggy.
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -86,7 +86,8 @@ class Plugins:
         products: dict[str, Product] = {}
         for plugin, brought in self.each("eportal_products"):
             for product in brought:
-                claim(owners, plugin, f"product {product.name}")
+                for name in (product.name, *product.aliases):
+                    claim(owners, plugin, f"product {name}")
                 claim(owners, plugin, f"product API name {product.api_name or product.name}")
                 if product.checkin:
                     claim(owners, plugin, "product whose request is the check-in")

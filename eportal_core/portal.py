@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eportal_core import db
 from eportal_core.config import Config
-from eportal_core.errors import DatabaseError, NotFound
+from eportal_core.errors import DatabaseError, NotFound, PluginError
+from eportal_core.markers import THE_CORE
 from eportal_core.models import Level, Patchset, of_product, set_node
-from eportal_core.plugins import Plugins
-from eportal_core.storage import Entry, Storage, disk_errors, write_file
-from eportal_core.types import Event, Product
+from eportal_core.plugins import Plugins, claim
+from eportal_core.storage import OWN_FOLDERS, Entry, Storage, disk_errors, write_file
+from eportal_core.types import Event, Product, Tree
+
+if TYPE_CHECKING:
+    from eportal_core.patchsets.store import PatchsetStore
 
 log = logging.getLogger("eportal.portal")
+
+#: What a product's folder may be called.
+FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -36,15 +44,41 @@ class Portal:
         return self.plugins.manager.hook
 
     def product(self, name: str) -> Product:
-        """The product of this name.
+        """The product of this name, or of this older name.
 
         Raises:
             NotFound: no plugin brings it.
         """
-        try:
-            return self.products[name]
-        except KeyError:
-            raise NotFound(f"There is no product {name}.") from None
+        for product in self.products.values():
+            if name in (product.name, *product.aliases):
+                return product
+        raise NotFound(f"There is no product {name}.")
+
+    def trees(self) -> list[Tree]:
+        """The folders that products keep.
+
+        Raises:
+            PluginError: two products have the same one, or a name is not that of a folder.
+        """
+        owners = dict.fromkeys((f"folder {name}" for name in OWN_FOLDERS), THE_CORE)
+        trees: list[Tree] = []
+        for plugin, brought in self.plugins.each("eportal_storage", portal=self):
+            for tree in brought:
+                if not FOLDER.fullmatch(tree.folder):
+                    raise PluginError(
+                        f"Plugin {plugin} brings {tree.folder!r}, which is no folder."
+                    )
+                claim(owners, plugin, f"folder {tree.folder}")
+                trees.append(tree)
+        return trees
+
+    def stores(self) -> dict[str, PatchsetStore]:
+        """The files of every product made of patchset archives, by product.
+
+        Raises:
+            PluginError: as from ``trees``.
+        """
+        return {tree.product: tree.store for tree in self.trees() if tree.store is not None}
 
     def announce(self, event: Event) -> None:
         """Tell the plugins what was committed; one that fails is logged and changes nothing."""

@@ -18,7 +18,9 @@ from starlette.types import ASGIApp
 
 from eportal_core.errors import PortalError
 from eportal_core.portal import Portal
+from eportal_core.web.address import configured_address
 from eportal_core.web.protocol import BoundedProtocol
+from eportal_core.web.proxies import TrustedProxies
 
 log = logging.getLogger("eportal.server")
 
@@ -33,7 +35,7 @@ def run_one(portal: Portal, part: str) -> None:
     """Serve one part, ``agent`` or ``admin``, until a signal stops it.
 
     Raises:
-        PortalError: the address cannot be used.
+        PortalError: the address cannot be used, or PORTAL_URL is none.
     """
     address, make = _parts(portal)[part]
     listener = _listen(*address)
@@ -50,14 +52,14 @@ def run_one(portal: Portal, part: str) -> None:
         # The agent side forwards to it.
         trusted = [*trusted, _LOOPBACK]
     config = uvicorn.Config(
-        make(portal),
+        TrustedProxies(make(portal), trusted),
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",
         access_log=False,
         server_header=False,
         log_config=None,
-        forwarded_allow_ips=trusted,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
         backlog=4096,
     )
@@ -111,6 +113,8 @@ def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal]
     from eportal_core.agent.app import agent_app
 
     config = portal.config
+    # A wrong one would be noticed by hosts that were told a wrong address.
+    configured_address(config)
     return {
         "agent": ((config["HOST"], config["PORT"]), agent_app),
         "admin": ((_LOOPBACK, config["ADMIN_PORT"]), admin_app),

@@ -62,7 +62,14 @@ CORE: Final = (
         "TRUSTED_PROXIES",
         list,
         ["127.0.0.1", "::1"],
-        "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+        "Addresses of proxies whose X-Forwarded-For, X-Forwarded-Proto and Host are believed.",
+    ),
+    Setting(
+        "PORTAL_URL",
+        str,
+        None,
+        "Address by which agents reach the portal, for example https://eportal.example.com. Not "
+        "set, it is taken from each request.",
     ),
     Setting(
         "REQUIRED_PLUGINS", list, [], "Names of plugins without which the portal must not start."

@@ -27,6 +27,8 @@ from eportal_core.errors import StorageError
 log = logging.getLogger("eportal.storage")
 
 _JOURNAL = "journal.json"
+#: Folders of a portal that are no product's, in the data or the patches directory.
+OWN_FOLDERS = ("arch", "cache", "config", "reports", "staging")
 
 
 class Entry(msgspec.Struct, frozen=True):

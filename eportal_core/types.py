@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eportal_core.patchsets.store import PatchsetStore
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,7 @@ class Product:
     command: its subcommand of ``kc.eportal`` (``kcare``).
     title: for people (``KernelCare``).
     api_name: as the HTTP API knows it, ``name`` unless given.
+    aliases: other names under which ``--product`` knows it, as in older documents.
     default: a key that names no products has this one.
     checkin: the ``latest`` request for it is the agent's check-in; one product has this.
     """
@@ -24,17 +29,22 @@ class Product:
     api_name: str = ""
     default: bool = True
     checkin: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ReleasedLevel:
-    """What a release brings for one target; ``digest`` names the bytes (``Target.digest``)."""
+    """What a release brings for one target; ``digest`` names the bytes (``Target.digest``).
+
+    distro, uname, name: of what the target is, as far as it is known (``manifest.Target``).
+    """
 
     target: str
     level: int
     digest: str
     distro: str = ""
     uname: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,12 +68,44 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A folder that a product keeps, one name below the patches directory.
+
+    store: knows its files, when the product is made of patchset archives.
+    """
+
+    product: str
+    folder: str
+    store: PatchsetStore | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that was done and committed: ``patchset.enabled`` of ``kernel/K1`` in ``main``."""
 
     kind: str
     subject: str
     feed: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An entry of the navigation: what it says, and the path below ``/admin`` that it leads to."""
+
+    title: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user whom an authentication backend knows; a readonly one may see all and change nothing.
+
+    backend: the name of the backend, so that two users of one name are not taken for one.
+    """
+
+    username: str
+    backend: str
+    readonly: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from starlette.testclient import TestClient
 
 from eportal_core import db
 from eportal_core.agent.app import agent_app
-from eportal_core.config import Config
-from eportal_core.plugins import load
-from eportal_core.portal import Portal, open_portal
+from eportal_core.portal import Portal
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.serving import Served, serving
 
 
@@ -26,9 +25,9 @@ def data_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def portal(data_dir: Path) -> Iterator[Portal]:
     """A fresh portal with the installed plugins; the test has a database connection."""
-    opened = open_portal(Config.of(data_dir, CHECKIN_FLUSH_PERIOD=0.02), load())
+    fresh = opened(data_dir, CHECKIN_FLUSH_PERIOD=0.02)
     with db.connection():
-        yield opened
+        yield fresh
     db.database.obj.close_all()
 
 

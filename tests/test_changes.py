@@ -16,7 +16,6 @@ import peewee
 import pytest
 
 from eportal_core import db
-from eportal_core.config import Config
 from eportal_core.errors import PortalError
 from eportal_core.models import (
     Actor,
@@ -33,9 +32,9 @@ from eportal_core.models import (
 )
 from eportal_core.models.change import RecordedTable
 from eportal_core.operations import feeds, keys, patchsets, servers
-from eportal_core.plugins import load
-from eportal_core.portal import Portal, open_portal
+from eportal_core.portal import Portal
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.patches import DB, KERNEL, WEB, archive
 
 OLD, MIDDLE, NEW = "K04082020_1", "K20250101_01", "K20251119_03"
@@ -67,7 +66,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive(folder, name, {WEB: level})
     # Level 3 of the same target, with other bytes.
     archive(folder, BAD, {WEB: 3, DB: 1}, size=5000)
-    portal = open_portal(Config.of(folder / "var"), load())
+    portal = opened(folder / "var")
     with db.connection():
         feeds.add(portal, "test")
         keys.add(portal, "K", feed="test")

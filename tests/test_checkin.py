@@ -18,13 +18,13 @@ from eportal_core import PatchsetPlugin, PatchsetSpec, Product, db, hookimpl, qu
 from eportal_core.agent.app import agent_app
 from eportal_core.agent.memory import KeyEntry, Memory
 from eportal_core.agent.writer import Raw, Writer
-from eportal_core.config import Config
 from eportal_core.models import Key
 from eportal_core.operations import feeds, keys, patchsets, servers
 from eportal_core.plugins import load
-from eportal_core.portal import Portal, open_portal
+from eportal_core.portal import Portal
 from eportal_core.types import Event
 from tests.support.agents import basic, check_in, encoded, register, shown, stored
+from tests.support.opening import opened
 from tests.support.patches import DB, KERNEL, WEB, archive, kernel_id
 from tests.support.polling import eventually
 from tests.support.processes import children, is_running
@@ -145,9 +145,9 @@ class TestProducts:
         product = Product(name="other", command="other", title="Other", default=False)
         plugin = PatchsetPlugin(PatchsetSpec(product, r"O\d{8}_\d+", tree="other-resources"))
         plugins.manager.register(plugin, "other")
-        opened = open_portal(Config.of(data_dir, CHECKIN_FLUSH_PERIOD=0.02), plugins)
+        portal = opened(data_dir, plugins, CHECKIN_FLUSH_PERIOD=0.02)
         with db.connection():
-            yield opened
+            yield portal
         db.database.obj.close_all()
 
     def test_a_product_the_key_lacks(self, other: Portal, tmp_path: Path) -> None:
@@ -409,8 +409,8 @@ def test_a_server_that_came_while_the_maps_were_filled(
 def test_check_ins_over_the_limit_are_counted(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    opened = open_portal(Config.of(data_dir, CHECKIN_QUEUE_LIMIT=2), load())
-    writer = Writer(opened)
+    portal = opened(data_dir, CHECKIN_QUEUE_LIMIT=2)
+    writer = Writer(portal)
     for number in range(5):
         writer.put(Raw(b"server%d" % number, 0.0, "127.0.0.1", WEB, b""))
 

@@ -29,10 +29,10 @@ BAD_NAMES = {
 bad_names = pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
 
 TABLE = """\
-Servers | Limit | Key | Feed | Products | Enabled | Note
-------- + ----- + --- + ---- + -------- + ------- + ---------
-      2 |    10 | one | main | kernel   | yes     | the first
-      0 |     0 | two | main | kernel   | no      |
+Servers | Limit | Key | Feed | Products                  | Enabled | Note
+------- + ----- + --- + ---- + ------------------------- + ------- + ---------
+      2 |    10 | one | main | db, kernel, libcare, qemu | yes     | the first
+      0 |     0 | two | main | db, kernel, libcare, qemu | no      |
 """
 
 
@@ -99,7 +99,7 @@ def test_without_keys_json_is_an_empty_list(kc: InProcess) -> None:
         (["--server-limit", "0"], {"server_limit": 0}),
         (["--server-limit", "10000000"], {"server_limit": 10_000_000}),
         (["--feed", "main"], {"feed": "main"}),
-        (["--default-products"], {"products": ["kernel"]}),
+        (["--default-products"], {"products": ["db", "kernel", "libcare", "qemu"]}),
         (["--product", "kernel", "--product", "kernel"], {"products": ["kernel"]}),
         (["--enable"], {"enabled": True}),
         (["--disable", "--server-limit", "1"], {"enabled": False, "server_limit": 1}),
@@ -170,7 +170,7 @@ def test_removing_a_key_removes_its_servers_and_no_others(portal: Portal, kc: In
         (["-c", "K", "--note", "a\nb"], 2, "The note may have 1000 printable characters"),
         (["-c", "K", "--note", "a\0b"], 2, "The note may have 1000 printable characters"),
         (["-a", "new", "--note", "\udcff"], 2, "The note may have 1000 printable characters"),
-        (["-c", "K", "--product", "none"], 2, "'none' is not 'kernel'"),
+        (["-c", "K", "--product", "none"], 2, "'none' is not one of 'db', 'kernel', "),
         (
             ["-c", "K", "--product", "kernel", "--default-products"],
             2,
@@ -208,6 +208,6 @@ def test_a_bad_name_is_not_found(settled: InProcess, name: str) -> None:
 
 def test_a_product_that_no_plugin_brings_is_refused(portal: Portal) -> None:
     keys.add(portal, "K")
-    with pytest.raises(NotFound, match="There is no product db"):
-        keys.change(portal, "K", products=["kernel", "db"])
+    with pytest.raises(NotFound, match="There is no product none"):
+        keys.change(portal, "K", products=["kernel", "none"])
     assert keys.get("K").products is None

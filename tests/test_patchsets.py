@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from eportal_core import PatchsetPlugin, PatchsetSpec, db
-from eportal_core.config import Config
 from eportal_core.errors import ArchiveError
 from eportal_core.models import FeedPatchset, Level, Patchset
 from eportal_core.operations import feeds, patchsets
 from eportal_core.patchsets.pack import pack
 from eportal_core.plugins import load
-from eportal_core.portal import Portal, open_portal
+from eportal_core.portal import Portal
 from eportal_core.types import Product
 from tests.support.commands import PROGRAM, CommandLine
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.patches import DB, KERNEL, SPEC, WEB, archive, patch_dir
 
 OLDEST, OLD, MIDDLE, NEW = "16012017_1", "K04082020_1", "K20250101_01", "K20251119_03"
@@ -231,7 +231,7 @@ def test_a_name_belongs_to_one_product(
     spec = PatchsetSpec(product, r"[KO]\d{8}_\d+", tree="other-resources")
     plugins = load()
     plugins.manager.register(PatchsetPlugin(spec), "other")
-    portal = open_portal(Config.of(data_dir), plugins)
+    portal = opened(data_dir, plugins)
     theirs = tmp_path / f"{NEW}.tar.bz2"
     pack(archives[NEW].with_name(f"{NEW}-content"), theirs, spec)
     with db.connection():

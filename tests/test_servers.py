@@ -12,14 +12,13 @@ import pytest
 from peewee import chunked
 
 from eportal_core import db, jobs
-from eportal_core.config import Config
 from eportal_core.errors import InvalidValue, NotFound
 from eportal_core.listening import Listening
 from eportal_core.models import Change, Checkin, Facts, Identity, Server, now
 from eportal_core.operations import keys, patchsets, servers
-from eportal_core.plugins import load
-from eportal_core.portal import Portal, open_portal
+from eportal_core.portal import Portal
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.patches import KERNEL, WEB, archive
 from tests.support.polling import eventually
 
@@ -58,10 +57,10 @@ def register(portal: Portal) -> Register:
 def settled(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
     """A portal with a silent server, that tests share: each sees that it stays as it is."""
     made = InProcess(tmp_path_factory.mktemp("settled") / "var")
-    opened = open_portal(Config.of(made.data_dir), load())
+    portal = opened(made.data_dir)
     with db.connection():
-        keys.add(opened, "K")
-        servers.register(opened, "K", "web1", "10.0.0.1")
+        keys.add(portal, "K")
+        servers.register(portal, "K", "web1", "10.0.0.1")
         Server.update(registered=now() - timedelta(days=100)).execute()
     db.database.obj.close_all()
     return made
@@ -319,9 +318,9 @@ def test_more_servers_than_one_statement_takes(register: Register, kc: InProcess
 @pytest.fixture
 def cleaning_portal(data_dir: Path) -> Iterator[Portal]:
     """A portal that cleans by itself, every minute."""
-    opened = open_portal(Config.of(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=60), load())
+    portal = opened(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=60)
     with db.connection():
-        yield opened
+        yield portal
     db.database.obj.close_all()
 
 
@@ -364,8 +363,8 @@ def test_a_portal_that_was_off_for_weeks_cleans_nobody(cleaning_portal: Portal) 
 
 
 def test_who_cleans_daily_need_not_run_for_a_day(data_dir: Path) -> None:
-    opened = open_portal(Config.of(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=86_400), load())
-    (cleaning,) = jobs.all_jobs(opened)
+    portal = opened(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=86_400)
+    (cleaning,) = jobs.all_jobs(portal)
     assert jobs.HEARD_ALL < cleaning.first < 6 * 3600
 
 

@@ -14,6 +14,7 @@ from eportal_core.agent import files
 from eportal_core.operations import keys, patchsets
 from eportal_core.portal import Portal
 from eportal_core.storage import Entry, Storage
+from eportal_core.web import files as web_files
 from tests.support.agents import basic, register
 from tests.support.mortal import Fate, Mortals, mortals
 from tests.support.patches import DB, KERNEL, WEB, archive
@@ -291,13 +292,13 @@ class TestFilesThatGo:
         agent: TestClient,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        class ThenItWent(files.OpenFileResponse):
+        class ThenItWent(web_files._OpenFileResponse):
             async def __call__(self, *arguments: Any) -> None:
                 kpatch.unlink()
                 await super().__call__(*arguments)
 
         whole = kpatch.read_bytes()
         server = register(agent, "KEY")
-        monkeypatch.setattr(files, "OpenFileResponse", ThenItWent)
+        monkeypatch.setattr(web_files, "_OpenFileResponse", ThenItWent)
         answer = agent.get(f"/{WEB}/1/kpatch.bin", headers={**basic(server), **part})
         assert answer.content == (whole[10:20] if part else whole)

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
+from eportal_core.admin.access import access_routes
 from eportal_core.admin.index import index_routes
 from eportal_core.jobs import JobRunner, all_jobs
 from eportal_core.portal import Portal
@@ -32,7 +33,7 @@ def admin_app(portal: Portal) -> ASGIApp:
         yield
         await run_in_threadpool(jobs.stop)
 
-    own = [*health_routes(lambda: ""), *index_routes(portal)]
+    own = [*health_routes(lambda: ""), *index_routes(portal), *access_routes(portal)]
     return Starlette(
         routes=compose(portal, "eportal_routes", own, below="/admin"),
         lifespan=lifespan,

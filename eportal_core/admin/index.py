@@ -5,11 +5,14 @@ Anybody may see these numbers, as documented (AUTH_RESTRICTED_INDEX will close i
 
 from __future__ import annotations
 
+from html import escape
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from eportal_core import db
+from eportal_core.admin.navigation import navigation
 from eportal_core.portal import Portal
 from eportal_core.queries import fleet_totals
 
@@ -29,15 +32,19 @@ td {{ text-align: right; font-variant-numeric: tabular-nums; }}
 <tr><th>Total number of servers<td>{total}
 <tr><th>Servers that checked in for the past 48 hours<td>{active}
 </table>
-<p>This portal is run with the command <code>kc.eportal</code>.
+{links}<p>This portal is run with the command <code>kc.eportal</code>.
 """
 
 
 def index_routes(portal: Portal) -> list[Route]:
+    pages = navigation(portal)
+    items = "".join(f'<li><a href="{escape(page.path)}">{escape(page.title)}</a>' for page in pages)
+    links = f"<nav><ul>{items}</ul></nav>\n" if pages else ""
+
     def index(request: Request) -> Response:
         with db.connection():
             totals = fleet_totals()
-        return HTMLResponse(_PAGE.format(total=totals.total, active=totals.active))
+        return HTMLResponse(_PAGE.format(total=totals.total, active=totals.active, links=links))
 
     def root(request: Request) -> Response:
         return RedirectResponse("/admin/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from eportal_core.web.errors import BASIC
 
 
 def memory_of(request: Request) -> Memory:
+    """What the agent process knows by heart: feeds, keys, servers and latest levels."""
     memory: Memory = request.app.state.memory
     return memory
 
@@ -37,17 +39,17 @@ def credentials(scope: Scope) -> bytes | None:
     return None
 
 
-def allowed(entry: KeyEntry | None, product: str) -> KeyEntry:
-    """``entry``, when a server with it may have ``product``.
+def allowed(entry: KeyEntry | None, *products: str) -> KeyEntry:
+    """``entry``, when a server with it may have one of ``products``.
 
     Raises:
-        AccessRefused: the server is not registered, its key is disabled, or has not the product.
+        AccessRefused: the server is not registered, its key is disabled, or has no such product.
     """
     if entry is None:
         raise UnknownServer
     if not entry.enabled:
         raise ServerLocked
-    if product not in entry.products:
+    if entry.products.isdisjoint(products):
         raise ProductMissing
     return entry
 
@@ -61,16 +63,29 @@ def admit(request: Request, product: str, *, anonymous: bool = False) -> str:
         HTTPException: 401 without a registered id, 403 when the key is disabled or has not
             ``product``, 404 when the path names a feed that does not exist.
     """
-    memory = memory_of(request)
-    server = credentials(request.scope)
-    feed = MAIN
-    if server is not None or not anonymous:
-        try:
-            feed = allowed(memory.find(server or b""), product).feed
-        except AccessRefused as error:
-            headers = BASIC if error.status == 401 else None
-            raise HTTPException(error.status, str(error), headers) from None
-    prefix: str | None = request.path_params.get("feed")
-    if prefix is not None and prefix not in memory.latest[product]:
+    if anonymous and credentials(request.scope) is None:
+        return _feed(request, MAIN)
+    return _feed(request, _entry(request, [product]).feed)
+
+
+def admit_to_any(request: Request, products: Sequence[str]) -> tuple[str, list[str]]:
+    """As ``admit``, for whoever may have one of ``products``; with those that he may have."""
+    entry = _entry(request, products)
+    return _feed(request, entry.feed), [name for name in products if name in entry.products]
+
+
+def _entry(request: Request, products: Sequence[str]) -> KeyEntry:
+    server = credentials(request.scope) or b""
+    try:
+        return allowed(memory_of(request).find(server), *products)
+    except AccessRefused as error:
+        headers = BASIC if error.status == 401 else None
+        raise HTTPException(error.status, str(error), headers) from None
+
+
+def _feed(request: Request, own: str) -> str:
+    """The feed that the path begins with, if it does, else ``own``."""
+    prefix: str = request.path_params.get("feed", own)
+    if prefix not in memory_of(request).feeds:
         raise HTTPException(404, "There is no such feed.")
-    return prefix or feed
+    return prefix

@@ -16,6 +16,7 @@ from eportal_core.agent.checkin import CheckinApp
 from eportal_core.agent.forward import ForwardAdmin
 from eportal_core.agent.memory import Follower, Memory
 from eportal_core.agent.registration import checkin_route, registration_routes
+from eportal_core.agent.userspace import userspace_routes
 from eportal_core.agent.writer import Writer
 from eportal_core.portal import Portal
 from eportal_core.web.compose import compose
@@ -54,6 +55,7 @@ def agent_app(portal: Portal) -> ASGIApp:
         *health_routes(lambda: writer.health or follower.health),
         *registration_routes(portal),
         *([checkin_route(checkin, writer.put)] if checkin else []),
+        *userspace_routes(list(portal.stores().values())),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
     ]

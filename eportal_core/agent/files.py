@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import BinaryIO
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from eportal_core import db
-from eportal_core.agent.access import admit
+from eportal_core.agent.access import admit, memory_of
 from eportal_core.models import Level, enabled_levels
 from eportal_core.patchsets.store import PatchsetStore
+from eportal_core.web.files import serve_file
 
 
 class LevelConvertor(Convertor[int]):
@@ -33,6 +32,39 @@ class LevelConvertor(Convertor[int]):
 register_url_convertor("level", LevelConvertor())
 
 
+def level_routes(store: PatchsetStore) -> list[BaseRoute]:
+    """``<path>/<target>/latest`` and ``<path>/<target>/<level>/<file>``, also behind a feed's name.
+
+    The latest level of the check-in product is told by the check-in itself.
+    """
+    path = store.spec.path
+    answers = {f"{path}/{{target}}/{{level:level}}/{{file}}": level_file(store)}
+    if not store.spec.product.checkin:
+        answers[f"{path}/{{target}}/latest"] = latest_level(store)
+    return [
+        Route(f"{feed}{below}", endpoint)
+        for below, endpoint in answers.items()
+        for feed in ("", "/{feed}")
+    ]
+
+
+def latest_level(store: PatchsetStore) -> Callable[[Request], Response]:
+    """An endpoint for paths with ``target``: its latest level in bare digits.
+
+    Registered servers whose key has the product may call it.
+    """
+    product = store.spec.product.name
+
+    def endpoint(request: Request) -> Response:
+        feed = admit(request, product)
+        level = memory_of(request).level(product, feed, request.path_params["target"])
+        if level is None:
+            raise HTTPException(404, "There are no patches for this target.")
+        return PlainTextResponse(level)
+
+    return endpoint
+
+
 def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
     """An endpoint for paths with ``target``, ``{level:level}`` and ``file``, and maybe ``feed``.
 
@@ -46,35 +78,10 @@ def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
         feed = admit(request, product, anonymous=name in public_files)
         path = store.file(target, level, name)
         if path is None or not _in_feed(product, feed, target, level):
-            raise HTTPException(404, "There is no such file.")
-        try:
-            response = OpenFileResponse(path.open("rb"))
-        except FileNotFoundError:
-            raise HTTPException(404, "There is no such file.") from None
-        if _is_fresh(request, response.headers["etag"]):
-            response.close()
-            return Response(status_code=304, headers={"etag": response.headers["etag"]})
-        return response
+            path = None
+        return serve_file(request, path)
 
     return endpoint
-
-
-class OpenFileResponse(FileResponse):
-    """Sends a file to its end, also when it is deleted before the first byte has left."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(
-            f"/proc/self/fd/{file.fileno()}",
-            stat_result=os.fstat(file.fileno()),
-            media_type="application/octet-stream",
-        )
-        self.close = file.close
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self.close()
 
 
 def _in_feed(product: str, feed: str, target: str, level: int) -> bool:
@@ -83,9 +90,3 @@ def _in_feed(product: str, feed: str, target: str, level: int) -> bool:
         levels = enabled_levels(product, feed)
         found: bool = levels.where(Level.target == target, Level.level == level).exists()
         return found
-
-
-def _is_fresh(request: Request, etag: str) -> bool:
-    """Source: RFC 9110, 13.1.2: If-None-Match compares weakly, and an asterisk means any."""
-    known = request.headers.get("if-none-match", "").split(",")
-    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known)

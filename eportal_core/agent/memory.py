@@ -44,12 +44,16 @@ class KeyEntry:
 
 
 class Memory:
-    """servers: id in ASCII -> key. latest: product -> feed -> target -> level in digits."""
+    """servers: id in ASCII -> key. feeds: their names.
+
+    latest: product -> feed -> target -> level in digits.
+    """
 
     def __init__(self, portal: Portal) -> None:
         self.portal = portal
         self.servers: dict[bytes, KeyEntry] = {}
         self.keys: dict[str, KeyEntry] = {}
+        self.feeds: set[str] = set()
         self.latest: dict[str, dict[str, Answers]] = {name: {} for name in portal.products}
         self._sequence = 0
         self._followed = 0.0
@@ -70,6 +74,7 @@ class Memory:
                     if entry is not None:
                         self.servers[server.encode()] = entry
             for feed in Feed.select():
+                self.feeds.add(feed.name)
                 for product in self.latest:
                     self._load_feed(product, feed.name)
 
@@ -124,6 +129,10 @@ class Memory:
         if time.monotonic() - self._followed > MISS_PERIOD:
             self.follow(unless_within=MISS_PERIOD)
 
+    def level(self, product: str, feed: str, target: str) -> bytes | None:
+        """The latest level for ``target`` in ``feed``, in digits; None when there is none."""
+        return self.latest[product].get(feed, {}).get(target)
+
     def is_supported(self, product: str, target: str, feed: str | None = None) -> bool:
         """Whether ``feed``, or without it any feed, has patches for ``target``."""
         feeds = list(self.latest[product].items())
@@ -163,6 +172,10 @@ class Memory:
             self.servers[server.encode()] = entry
 
     def _apply_feed(self, feed: str, row: dict[str, Any] | None) -> None:
+        if row is None:
+            self.feeds.discard(feed)
+        else:
+            self.feeds.add(feed)
         for product in self.latest.values():
             if row is None:
                 product.pop(feed, None)

@@ -42,7 +42,7 @@ def key_command(products: Sequence[Product]) -> click.Command:
         "--product",
         "chosen",
         multiple=True,
-        type=click.Choice(sorted(product.name for product in products)),
+        type=click.Choice(sorted(name for p in products for name in (p.name, *p.aliases))),
         help="products available for the key, can be specified multiple times",
     )
     @click.option(

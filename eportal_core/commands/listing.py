@@ -30,6 +30,7 @@ def show(
 
 
 def print_json(value: Any) -> None:
+    """Print ``value`` as indented JSON of ASCII characters alone."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     # Readable by any program, whatever the encoding of this terminal.
     sys.stdout.write(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")

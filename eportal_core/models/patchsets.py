@@ -59,6 +59,7 @@ class Level(Table):
     digest = peewee.TextField()
     distro = peewee.TextField(default="")
     uname = peewee.TextField(default="")
+    name = peewee.TextField(default="")
 
     class Meta:
         primary_key = peewee.CompositeKey("patchset", "target")

@@ -37,6 +37,8 @@ def add(
         Conflict: the name is taken.
     """
     check_feed(name)
+    if any(name == product.command for product in portal.products.values()):
+        raise InvalidValue(f"A feed cannot be named {name}, as a product is.")
     _check(deploy_after, channel)
     with db.database.atomic():
         if Feed.get_or_none(name=name):

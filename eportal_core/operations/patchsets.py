@@ -229,12 +229,12 @@ def _store(product: Product, release: Release) -> Patchset:
         size=release.size,
     )
     rows = [
-        (key, level.target, level.level, level.digest, level.distro, level.uname)
+        (key, level.target, level.level, level.digest, level.distro, level.uname, level.name)
         for level in release.levels
     ]
     db.execute_many(
-        "INSERT INTO level (patchset, target, level, digest, distro, uname)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO level (patchset, target, level, digest, distro, uname, name)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     return patchset

@@ -13,8 +13,9 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
+from eportal_core.errors import PortalError
 from eportal_core.models import CHANNELS, MAIN, UNDEPLOYED, Patchset
-from eportal_core.operations import patchsets
+from eportal_core.operations import feeds, patchsets
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import PatchsetStore
 from eportal_core.portal import Portal
@@ -31,7 +32,7 @@ def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
         short_help=f"manage {product.title} patchsets",
         no_args_is_help=False,
     )
-    for add in (_deploy, _unroll, _states, _list, _verify, _pack):
+    for add in (_updates, _deploy, _unroll, _states, _list, _verify, _pack):
         add(group, spec)
     cli.add_command(group)
     if spec.legacy_options:
@@ -40,6 +41,28 @@ def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
 
 def _feed_option(verb: str) -> Callable[[Any], Any]:
     return click.option("--feed", default=MAIN, help=verb)
+
+
+def _updates(group: click.Group, spec: PatchsetSpec) -> None:
+    """What comes from a patch source; there is none yet, and that is said."""
+    for name, summary in (
+        ("update", "download the newest patchsets and enable them in a feed"),
+        ("auto-update", "download and enable what feeds that update by themselves are due"),
+        ("download-missing", "download the archives of patchsets that are not here"),
+    ):
+
+        @group.command(name, help=summary, short_help=summary)
+        @pass_portal
+        def command(portal: Portal, feed: str | None = None) -> None:
+            if feed is not None:
+                feeds.get(feed)
+            raise PortalError(
+                f"No patch source is set, so there is nothing to download: get archives by other "
+                f"means, then kc.eportal {spec.product.command} deploy."
+            )
+
+        if name == "update":
+            _feed_option("feed to update")(command)
 
 
 def _deploy(group: click.Group, spec: PatchsetSpec) -> None:

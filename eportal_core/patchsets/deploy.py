@@ -92,7 +92,9 @@ def _release(spec: PatchsetSpec, manifest: Manifest, archive: str, sha256: str) 
         name=manifest.name,
         position=spec.order(manifest.name),
         levels=tuple(
-            ReleasedLevel(target, entry.level, entry.digest(), entry.distro, entry.uname)
+            ReleasedLevel(
+                target, entry.level, entry.digest(), entry.distro, entry.uname, entry.name
+            )
             for target, entry in manifest.targets.items()
         ),
         released=manifest.released,

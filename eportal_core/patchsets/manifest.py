@@ -34,12 +34,16 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a patchset brings for one target: the level, and its files by name."""
+    """What a patchset brings for one target: the level, and its files by name.
+
+    uname: of the kernel that the target is. name: of the library or program that it is.
+    """
 
     level: Level
     files: dict[str, File]
     distro: ShortText = ""
     uname: ShortText = ""
+    name: ShortText = ""
 
     def digest(self) -> str:
         """A hash over names, sizes and contents: equal digests are equal bytes on disk."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import msgspec
 
 from eportal_core.errors import ArchiveError, Conflict, InvalidValue
 from eportal_core.patchsets.archive import LATEST, parse_level, patchset_name
+from eportal_core.patchsets.elf import is_elf, read_build_id
 from eportal_core.patchsets.info import read_info
 from eportal_core.patchsets.manifest import FORMAT, MANIFEST_NAME, File, Manifest, Target, decode
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
@@ -28,7 +30,17 @@ class TargetDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: int | None = None
     distro: str = ""
     uname: str = ""
+    name: str = ""
     files: dict[str, File] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The folder of a target; ``elf`` is the file that the patches are for, if it lies there."""
+
+    target: str
+    folder: Path
+    elf: Path | None = None
 
 
 class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +69,9 @@ def pack(
 ) -> Manifest:
     """Write ``directory``, which holds ``<target>/<level>/<file>``, as the archive ``output``.
 
+    A userspace product's folder may hold, beside the level, the ELF file that is patched: then it
+    may have any name, for the target is that file's build-id.
+
     Equal folders give equal bytes. Arguments win over the folder's own ``patchset.json``, and that
     over what each level's ``kpatch.info`` says. ``progress`` is told (bytes packed, bytes of all
     files).
@@ -76,9 +91,10 @@ def pack(
         raise InvalidValue(f"{shown(released)} is not a date such as 2025-11-19.")
     with disk_errors():
         draft = _read_draft(directory / MANIFEST_NAME, spec, name)
+        sources = _sources(directory, spec)
         targets = {
-            folder.name: _describe(folder, draft.targets.get(folder.name, TargetDraft()))
-            for folder in _target_folders(directory, spec)
+            target: _describe(source, draft.targets.get(target, TargetDraft()))
+            for target, source in sorted(sources.items())
         }
         if absent := draft.targets.keys() - targets.keys():
             raise ArchiveError(
@@ -97,7 +113,7 @@ def pack(
         )
         # Refuses here what unpack would refuse there.
         decode(manifest.encode())
-        _write(manifest, directory, output, progress)
+        _write(manifest, sources, output, progress)
     return manifest
 
 
@@ -118,26 +134,47 @@ def _read_draft(path: Path, spec: PatchsetSpec, name: str) -> Draft:
     return draft
 
 
-def _target_folders(directory: Path, spec: PatchsetSpec) -> Iterator[Path]:
-    """The targets' folders by name; anything else but a manifest is refused."""
-    found = False
+def _sources(directory: Path, spec: PatchsetSpec) -> dict[str, Source]:
+    """The targets' folders by target; anything else but a manifest is refused."""
+    found: dict[str, Source] = {}
     for path in sorted(directory.iterdir()):
         if path.name == MANIFEST_NAME and _is_file(path):
             continue
-        if not (spec.is_target(path.name) and is_folder(path)):
+        source = _source(path, spec)
+        if source is None or not spec.is_target(source.target):
             raise ArchiveError(
                 f"{path} is not the folder of a target of {spec.product.title}, "
                 f"such as <target>/<level>/<file>."
             )
-        found = True
-        yield path
+        if source.target in found:
+            raise ArchiveError(
+                f"{path} and {found[source.target].folder} are both for {source.target}."
+            )
+        found[source.target] = source
     if not found:
         raise ArchiveError(f"{directory} holds no targets.")
+    return found
 
 
-def _describe(folder: Path, draft: TargetDraft) -> Target:
+def _source(path: Path, spec: PatchsetSpec) -> Source | None:
+    """What the folder ``path`` is for; None when it is no folder."""
+    if not is_folder(path):
+        return None
+    elves = [each for each in path.iterdir() if spec.userspace and _is_file(each) and is_elf(each)]
+    if not elves:
+        return Source(path.name, path)
+    if len(elves) > 1:
+        raise ArchiveError(f"{path} has {len(elves)} ELF files; patches are for one.")
+    build_id = read_build_id(elves[0])
+    if spec.is_target(path.name) and path.name != build_id:
+        raise ArchiveError(f"{elves[0]} has the build-id {build_id}, unlike its folder.")
+    return Source(build_id, path, elves[0])
+
+
+def _describe(source: Source, draft: TargetDraft) -> Target:
     """The one level in a target's folder, and its files."""
-    levels = [path for path in folder.iterdir() if not _is_latest(path)]
+    folder = source.folder
+    levels = [path for path in folder.iterdir() if not _is_latest(path) and path != source.elf]
     for path in levels:
         if parse_level(path.name) is None or not is_folder(path):
             raise ArchiveError(f"{path} is not the folder of a level, a plain positive number.")
@@ -156,7 +193,13 @@ def _describe(folder: Path, draft: TargetDraft) -> Target:
     if not files:
         raise ArchiveError(f"{levels[0]} is empty.")
     info = read_info(levels[0])
-    return Target(level, files, draft.distro or info.distro, draft.uname or info.uname)
+    return Target(
+        level,
+        files,
+        draft.distro or info.distro,
+        draft.uname or info.uname,
+        draft.name or (source.elf.name if source.elf else ""),
+    )
 
 
 def _is_date(text: str) -> bool:
@@ -175,7 +218,12 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _write(manifest: Manifest, directory: Path, output: Path, progress: Progress | None) -> None:
+def _write(
+    manifest: Manifest,
+    sources: Mapping[str, Source],
+    output: Path,
+    progress: Progress | None,
+) -> None:
     """Write the archive aside, and rename it to ``output`` when it is on the disk."""
     compression = next(known for known in COMPRESSIONS if output.name.endswith(known.suffix))
     # Nobody else, in a folder such as /tmp, can have made a link of this name.
@@ -184,21 +232,25 @@ def _write(manifest: Manifest, directory: Path, output: Path, progress: Progress
         written_aside(output, aside) as file,
         closing(compression.writer(file)) as archive,
     ):
-        _write_tar(archive, manifest, directory, progress)
+        _write_tar(archive, manifest, sources, progress)
 
 
 def _write_tar(
-    archive: Writer, manifest: Manifest, directory: Path, progress: Progress | None
+    archive: Writer,
+    manifest: Manifest,
+    sources: Mapping[str, Source],
+    progress: Progress | None,
 ) -> None:
     text = manifest.encode()
     archive.write(_header(MANIFEST_NAME, len(text)) + text + _padding(len(text)))
     done, total = 0, manifest.size
     for target_name, target in manifest.targets.items():
         for file_name, described in target.files.items():
+            source = sources[target_name].folder / str(target.level) / file_name
             name = f"{target_name}/{target.level}/{file_name}"
             archive.write(_header(name, described.size))
             digest = hashlib.sha256()
-            with (directory / name).open("rb") as file:
+            with source.open("rb") as file:
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)
                     archive.write(chunk)
@@ -206,7 +258,7 @@ def _write_tar(
                     if progress:
                         progress(done, total)
             if digest.hexdigest() != described.sha256:
-                raise ArchiveError(f"{directory / name} changed while it was packed.")
+                raise ArchiveError(f"{source} changed while it was packed.")
             archive.write(_padding(described.size))
     archive.write(bytes(2 * BLOCK))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from eportal_core.markers import hookimpl
 from eportal_core.patchsets.spec import PatchsetSpec
-from eportal_core.types import Product, Release
+from eportal_core.types import Product, Release, Tree
 
 if TYPE_CHECKING:
     import click
@@ -41,7 +41,14 @@ class PatchsetPlugin:
 
     @hookimpl
     def eportal_agent_routes(self, portal: Portal) -> Sequence[BaseRoute]:
-        return self.spec.agent_routes(portal, self._store(portal))
+        from eportal_core.agent.files import level_routes
+
+        store = self._store(portal)
+        return [*self.spec.agent_routes(portal, store), *level_routes(store)]
+
+    @hookimpl
+    def eportal_storage(self, portal: Portal) -> Sequence[Tree]:
+        return [Tree(self.spec.product.name, self.spec.tree, self._store(portal))]
 
     @hookimpl
     def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> Release | None:

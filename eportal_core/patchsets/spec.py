@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from eportal_core.patchsets.store import PatchsetStore
     from eportal_core.portal import Portal
 
+#: A SHA-1 in hex, as kernel ids are.
+HEX40 = r"[0-9a-f]{40}"
+#: The note of an ELF file that names it, in hex: SHA-1 mostly, but linkers know other ones.
+BUILD_ID = r"([0-9a-f]{2}){8,32}"
 #: Names that are safe as one path segment, whatever the product allows beyond that.
 SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
-HEX40 = r"[0-9a-f]{40}"
 
 
 class AgentRoutes(Protocol):
@@ -28,7 +31,7 @@ class AgentRoutes(Protocol):
 
 
 def no_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
-    """A product that agents do not ask for."""
+    """Nothing but what every patchset product has."""
     return []
 
 
@@ -39,9 +42,13 @@ class PatchsetSpec:
     archive_name: regular expression that a patchset's name matches in full; see ``order``.
     tree: folder below the patches directory that holds ``<target>/<level>/<file>``.
     target: regular expression that a target matches in full.
+    agent_path: below it agents find ``<target>/latest`` and ``<target>/<level>/<file>``;
+        ``/<command>`` unless given.
+    userspace: targets are build-ids of ELF files, and agents get all of a target at once, as the
+        bundle ``/userspace/<any>/<build-id>/kpatch.tgz``.
     public_files: names of files that tell what a patch is and hold none of it; vulnerability
         scanners fetch them, so anybody may.
-    agent_routes: the routes by which agents get this product's levels and files.
+    agent_routes: further routes by which agents ask for this product.
     legacy_options: ``kc.eportal --deploy`` and ``--unroll`` mean this product; one product has it.
     """
 
@@ -49,9 +56,16 @@ class PatchsetSpec:
     archive_name: str
     tree: str
     target: str = HEX40
+    agent_path: str | None = None
+    userspace: bool = False
     public_files: frozenset[str] = frozenset()
     agent_routes: AgentRoutes = no_routes
     legacy_options: bool = False
+
+    @property
+    def path(self) -> str:
+        """Where agents find levels: ``agent_path``, or what stands for it."""
+        return f"/{self.product.command}" if self.agent_path is None else self.agent_path
 
     def check_name(self, name: str) -> str:
         """``name``, if it is a patchset name of this product.

@@ -1,7 +1,7 @@
 """The files of a patchset product: put them in place, find them, check them, name them for removal.
 
 Layout: ``arch/<name>.tar.*`` and ``arch/<name>.meta.json`` (the manifest), and
-``<tree>/<target>/<level>/<file>``.
+``<tree>/<target>/<level>/<file>``; userspace products have ``<tree>/<target>/<level>.tgz`` too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from eportal_core.errors import ArchiveError
 from eportal_core.models import Level, Patchset, of_product
+from eportal_core.patchsets.bundle import bundle_fault, bundle_name, write_bundle
 from eportal_core.patchsets.manifest import Manifest, Target, decode
 from eportal_core.patchsets.spec import SAFE_SEGMENT, PatchsetSpec
 from eportal_core.storage import Entry, Storage, sync_folder, sync_tree
@@ -42,6 +43,10 @@ class PatchsetStore:
         path = self.tree / target / str(level) / name
         return path if path.is_file() else None
 
+    def bundle(self, target: str, level: int) -> Path:
+        """All of a level in one file, which userspace products have."""
+        return self.tree / target / bundle_name(level)
+
     def manifest(self, patchset: Patchset) -> Manifest:
         """What was published as ``patchset``.
 
@@ -61,14 +66,19 @@ class PatchsetStore:
             for target, entry in manifest.targets.items()
             if not self._is_published(target, entry)
         ]
+        if self.spec.userspace:
+            for target, entry in fresh:
+                level = content / target / str(entry.level)
+                write_bundle(level.with_name(bundle_name(entry.level)), target, level)
+            sync_tree(content)
         meta = workspace / "meta.json"
         meta.write_bytes(manifest.encode())
         self.storage.journal(workspace, self.entries(manifest, archive.name))
         archive.rename(self.storage.archives / archive.name)
         meta.rename(self.meta(manifest.name))
         for target, entry in fresh:
-            level = f"{target}/{entry.level}"
-            self.storage.place(content / level, self.tree / level)
+            for place in self._places(target, entry.level):
+                self.storage.place(content / target / place.name, place)
         sync_folder(self.storage.archives)
         sync_tree(self.tree)
 
@@ -79,7 +89,7 @@ class PatchsetStore:
         return [
             Entry(patchset, own),
             *(
-                Entry(patchset, [f"{self.spec.tree}/{target}/{entry.level}"], target, entry.level)
+                Entry(patchset, self._paths(target, entry.level), target, entry.level)
                 for target, entry in manifest.targets.items()
             ),
         ]
@@ -116,6 +126,20 @@ class PatchsetStore:
                 yield f"{folder / name} is missing"
             elif fault := _fault(folder / name, file.sha256):
                 yield f"{folder / name} {fault}"
+        if self.spec.userspace:
+            bundle = self.bundle(target, entry.level)
+            if fault := bundle_fault(bundle, target, entry):
+                yield f"{bundle} {fault}"
+
+    def _places(self, target: str, level: int) -> list[Path]:
+        """What is published of a level."""
+        folder = self.tree / target / str(level)
+        return [folder, self.bundle(target, level)] if self.spec.userspace else [folder]
+
+    def _paths(self, target: str, level: int) -> list[str]:
+        """The same for the journal, relative to the patches directory."""
+        root = self.storage.patches_dir
+        return [str(place.relative_to(root)) for place in self._places(target, level)]
 
     def _is_published(self, target: str, entry: Target) -> bool:
         """Whether the very same level is in place, undamaged, from this or another patchset."""

@@ -35,7 +35,8 @@ def compose(
                 raise PluginError(f"Plugin {plugin} brings the route {path}, not below {below}.")
             _claim(owners, plugin, route)
             routes.append(route)
-    return routes
+    # A path that may begin with anything, such as a feed, hides none that begins with a name.
+    return sorted(routes, key=lambda route: getattr(route, "path", "").startswith("/{"))
 
 
 def _claim(owners: dict[str, str], owner: str, route: BaseRoute) -> None:

@@ -1,4 +1,4 @@
-"""How agents and scanners ask for kernel patches (docs/agents.md)."""
+"""How agents and scanners ask whether a kernel is supported (docs/agents.md)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,19 @@ if TYPE_CHECKING:
 
 
 def kernel_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
-    """Everything but ``latest``, which is the check-in and the core's."""
+    """``version``, beside what every patchset product has."""
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Route
 
-    from eportal_core import level_file, memory_of
+    from eportal_core import memory_of
 
     def version(request: Request) -> Response:
         """Anybody may ask whether a kernel is supported, by a feed or at all."""
         target, feed = request.path_params["target"], request.path_params.get("feed")
-        if not memory_of(request).is_supported("kernel", target, feed):
+        if not memory_of(request).is_supported(store.spec.product.name, target, feed):
             raise HTTPException(404, "There are no patches for this kernel.")
         return PlainTextResponse("1")
 
-    files = level_file(store)
-    return [
-        Route("/{target}/version", version),
-        Route("/{feed}/{target}/version", version),
-        Route("/{target}/{level:level}/{file}", files),
-        Route("/{feed}/{target}/{level:level}/{file}", files),
-    ]
+    return [Route("/{target}/version", version), Route("/{feed}/{target}/version", version)]

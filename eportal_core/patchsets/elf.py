@@ -1,0 +1,38 @@
+"""The build-id of an ELF file, by which agents ask for its patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eportal_core.errors import ArchiveError
+from eportal_core.storage import disk_errors
+
+_MAGIC = b"\x7fELF"
+
+
+def is_elf(path: Path) -> bool:
+    with disk_errors(path), path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def read_build_id(path: Path) -> str:
+    """The build-id in the notes of an ELF file, in hex.
+
+    Raises:
+        ArchiveError: it has no build-id, or is damaged.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.segments import NoteSegment
+
+    try:
+        with disk_errors(path), path.open("rb") as file:
+            for segment in ELFFile(file).iter_segments():
+                if isinstance(segment, NoteSegment):
+                    for note in segment.iter_notes():
+                        if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                            return str(note["n_desc"])
+    # What the library raises for a file that lies about its own tables.
+    except (ELFError, AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise ArchiveError(f"{path} cannot be read as an ELF file: {error}.") from None
+    raise ArchiveError(f"{path} has no build-id; link it with --build-id.")

@@ -1,0 +1,59 @@
+"""A deploy that is killed, at each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import count
+
+from eportal_core.testing.agents import Agents, View
+from eportal_core.testing.crash import COMMIT, deploy_and_die
+from eportal_core.testing.product.base import NEW, OLD, Checks, seen
+from eportal_core.testing.world import World
+
+
+class CrashChecks(Checks):
+    def test_a_killed_deploy_shows_all_or_nothing_and_is_mended(
+        self,
+        new_world: Callable[[str], AbstractContextManager[World]],
+        patchsets: list[str],
+        machines: list[str],
+    ) -> None:
+        older, newer, _ = patchsets
+        changed, added, _ = machines
+        steps = []
+
+        def views(agents: Agents, server: str) -> list[View]:
+            return agents.views(server, [changed, added], [OLD, NEW])
+
+        with new_world("whole") as world:
+            first = world.pack(older, {changed: OLD})
+            second = world.pack(newer, {changed: NEW, added: NEW})
+            world.deploy(first)
+            before = world.state()
+            world.deploy(second)
+            after = world.state()
+            nothing = [seen(world, OLD), View()]
+            everything = [seen(world, NEW, OLD), seen(world, NEW)]
+        for moment in count(1):
+            with new_world(f"killed{moment}") as world:
+                world.deploy(first)
+                step = deploy_and_die(world, second, moment)
+                is_done = COMMIT in steps
+                steps.append(step)
+                with world.agents() as agents:
+                    server = agents.register(world.key())
+                    expected = everything if is_done else nothing
+                    assert views(agents, server) == expected, f"killed before {step}"
+                    world.portal.storage.sweep()
+                    left = (after if is_done else before).files
+                    assert world.files() == left, f"killed before {step}, then swept"
+                    assert world.verify().exit_code == 0, world.verify().output
+                    world.deploy(second)
+                    assert views(agents, server) == everything
+                assert world.files() == after.files
+            if not step:
+                break
+        # It was killed before anything was renamed, between renames, and after the transaction.
+        assert steps.index(COMMIT) > 1
+        assert steps.index(COMMIT) < len(steps) - 2

@@ -1,0 +1,41 @@
+"""Whether ``repomd.xml`` bears the signature of a key that the operator trusts, and of no other."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from eportal_core import InvalidValue, UpstreamError
+
+#: Nothing is looked up, started or remembered: what the key file holds is all that counts.
+_OPTIONS = ["--no-autostart", "--no-auto-key-locate", "--trust-model", "always"]
+
+
+def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
+    """Return when ``signature``, detached, is good for ``data`` and by one of ``keys``.
+
+    keys: file of armored public keys.
+
+    Raises:
+        InvalidValue: the file of keys cannot be used, or gpg is not installed.
+        UpstreamError: the signature is bad, or by another, an expired or a revoked key.
+    """
+    import gnupg
+
+    try:
+        armored = keys.read_bytes()
+    except OSError as error:
+        raise InvalidValue(f"ESU_GPG_KEY: {keys} cannot be read: {error.strerror}.") from error
+    with tempfile.TemporaryDirectory(prefix="eportal-esu-") as home:
+        try:
+            gpg = gnupg.GPG(gnupghome=home, options=_OPTIONS)
+        except (OSError, ValueError) as error:
+            raise InvalidValue("gpg cannot be run: install the package gnupg.") from error
+        if not gpg.import_keys(armored).fingerprints:
+            raise InvalidValue(f"ESU_GPG_KEY: {keys} holds no public key.")
+        detached = Path(home) / "signature"
+        detached.write_bytes(signature)
+        found = gpg.verify_data(str(detached), data)
+    if not found.valid or found.problems or found.returncode:
+        reason = found.problems[-1]["status"] if found.problems else found.status
+        raise UpstreamError(f"The signature of repomd.xml is refused: {reason or 'there is none'}.")

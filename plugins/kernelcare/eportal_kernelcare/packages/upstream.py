@@ -1,0 +1,152 @@
+"""The upstream repository: one file at a time, and not at all while it is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from eportal_core import InvalidValue, NotFound, UpstreamError, http
+from eportal_kernelcare.packages.names import hash_in, is_final
+
+log = logging.getLogger("eportal.packages")
+
+#: Seconds for which an upstream that did not answer is not asked again.
+PAUSE = 30
+#: A download that stops is gone on with, so many times in all.
+_TRIES = 5
+#: Seconds between two lines about an upstream that fails.
+_LOG_PERIOD = 300
+
+
+class Upstream:
+    """Files below ``url``; methods may be called in any thread."""
+
+    def __init__(self, url: str, user: str | None, password: str | None) -> None:
+        self.url = url.rstrip("/")
+        self._user = user
+        self._password = password
+        # A session is for one thread at a time, and keeps its connection for the next.
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._away_until = 0.0
+        self._told: float | None = None
+
+    def fetch(
+        self, path: str, place: Path, limit: int, conditions: Mapping[str, str]
+    ) -> Mapping[str, str] | None:
+        """Bring ``path`` to ``place``, at most ``limit`` bytes; returns the answer's headers.
+
+        None when, by ``conditions``, the copy that is here is still right.
+
+        Raises:
+            NotFound: the upstream has no such file.
+            UpstreamError: it does not answer, or answers anything else.
+            StorageError: the disk refused.
+        """
+        if time.monotonic() < self._away_until:
+            raise UpstreamError(f"{http.shown(self.url)} did not answer a moment ago.")
+        try:
+            headers = self._fetch(path, place, limit, conditions)
+        except UpstreamError as error:
+            if error.answered == 304 and conditions:
+                headers = None
+            elif error.answered in (404, 410):
+                self._well()
+                raise NotFound(f"The upstream has no {path}.") from None
+            else:
+                self._complain(error)
+                raise
+        self._well()
+        return headers
+
+    def _fetch(
+        self, path: str, place: Path, limit: int, conditions: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        url = f"{self.url}/{quote(path, safe='/~')}"
+        part = place.with_name(f"{place.name}.part")
+        session = self._session()
+        came = 0
+
+        def count(size: int) -> None:
+            nonlocal came
+            came += size
+
+        try:
+            for tries_left in reversed(range(_TRIES)):
+                came, had_part = 0, part.exists()
+                try:
+                    headers = http.download(
+                        session,
+                        url,
+                        place,
+                        limit=limit,
+                        checksum=hash_in(path),
+                        headers=conditions,
+                        progress=count,
+                    )
+                except UpstreamError as error:
+                    # It went on, or had to begin again because the file is another one now.
+                    moved = came > 0 or (had_part and not part.exists())
+                    if error.answered or not moved or not tries_left:
+                        if not error.answered and not came:
+                            self._away_until = time.monotonic() + PAUSE
+                        raise
+                else:
+                    _check_type(path, headers)
+                    return headers
+        finally:
+            self._sessions.append(session)
+        raise AssertionError("the last try returns or raises")
+
+    def _session(self) -> requests.Session:
+        with self._lock:
+            if self._sessions:
+                return self._sessions.pop()
+        return http.new_session(self._user, self._password, tries=1)
+
+    def _complain(self, error: UpstreamError) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._told is None or now - self._told > _LOG_PERIOD:
+                self._told = now
+                log.warning("%s What is in the cache is served without asking.", error)
+
+    def _well(self) -> None:
+        with self._lock:
+            if self._told is not None:
+                self._told = None
+                log.info("%s answers again", http.shown(self.url))
+
+
+def check_url(url: str) -> str:
+    """``url``, when it can be an upstream.
+
+    Raises:
+        InvalidValue: it cannot.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise InvalidValue(
+            "AGENT_REPO_URL must be an address such as https://repo.example.com, without ? and #."
+        )
+    if parts.username is not None:
+        raise InvalidValue(
+            "AGENT_REPO_URL holds a user name; use AGENT_REPO_USER and AGENT_REPO_PASSWORD."
+        )
+    return url
+
+
+def _check_type(path: str, headers: Mapping[str, str]) -> None:
+    """A page that asks to log in, or says sorry, must not be taken for a package for ever."""
+    if is_final(path) and headers.get("Content-Type", "").startswith("text/html"):
+        raise UpstreamError(f"The upstream sends a web page instead of {path}.", answered=200)

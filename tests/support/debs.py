@@ -1,0 +1,130 @@
+"""A signed repository of Debian packages, made with the tools that real ones are made with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_CRON = "/etc/cron.d/kcare-cron"
+_CONFIG = "/etc/sysconfig/kcare/kcare.conf"
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A fresh OpenPGP key in a keyring of its own."""
+
+    home: Path
+
+    @classmethod
+    def make(cls, home: Path) -> SigningKey:
+        home.mkdir(mode=0o700)
+        key = cls(home)
+        key.gpg("--quick-gen-key", "packages@example.com", "rsa2048", "sign", "never")
+        return key
+
+    def gpg(self, *arguments: object) -> bytes:
+        return subprocess.run(
+            ["gpg", "--batch", "--quiet", "--passphrase", "", *map(str, arguments)],
+            env={**os.environ, "GNUPGHOME": str(self.home)},
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    def stop(self) -> None:
+        """End the agent that gpg leaves behind."""
+        subprocess.run(
+            ["gpgconf", "--kill", "all"],
+            env={**os.environ, "GNUPGHOME": str(self.home)},
+            check=True,
+        )
+
+
+def make_deb(folder: Path, version: str = "1.0", *, padding: int = 0) -> Path:
+    """A package ``kernelcare`` with a program, a configuration file and a cron table."""
+    tree = folder / f"kernelcare-{version}"
+    for name, text in {
+        "DEBIAN/control": f"Package: kernelcare\nVersion: {version}\nArchitecture: all\n"
+        "Maintainer: Tests <tests@example.com>\nDescription: stands for the agent\n",
+        "DEBIAN/conffiles": f"{_CONFIG}\n",
+        "usr/bin/kcarectl": f"#!/bin/sh\necho {version}\n",
+        _CONFIG[1:]: "AUTO_UPDATE=True\nPATCH_SERVER=http://patches.example.com/\n",
+        _CRON[1:]: "# updates\n15 */4 * * * root /usr/bin/kcarectl --auto-update\n",
+    }.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tree / "usr/bin/kcarectl").chmod(0o755)
+    (tree / "usr/share").mkdir(exist_ok=True)
+    (tree / "usr/share/padding").write_bytes(os.urandom(padding))
+    return _built(tree, folder / f"kernelcare_{version}_all.deb")
+
+
+def _built(tree: Path, package: Path) -> Path:
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, package],
+        check=True,
+        capture_output=True,
+    )
+    return package
+
+
+def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool = True) -> None:
+    """Make ``root`` a repository with suite ``stable`` and component ``main``."""
+    pool = root / "pool"
+    pool.mkdir(parents=True, exist_ok=True)
+    for package in packages:
+        (pool / package.name).write_bytes(package.read_bytes())
+    folder = root / "dists/stable/main/binary-amd64"
+    folder.mkdir(parents=True, exist_ok=True)
+    listing = _ftparchive(root, "packages", "pool")
+    (folder / "Packages").write_bytes(listing)
+    release = _ftparchive(
+        root,
+        "-o=APT::FTPArchive::Release::Suite=stable",
+        "-o=APT::FTPArchive::Release::Codename=stable",
+        "-o=APT::FTPArchive::Release::Components=main",
+        "-o=APT::FTPArchive::Release::Architectures=amd64",
+        f"-o=APT::FTPArchive::Release::Acquire-By-Hash={'yes' if by_hash else 'no'}",
+        "release",
+        "dists/stable",
+    )
+    if by_hash:
+        digest = subprocess.run(
+            ["sha256sum", folder / "Packages"], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        place = folder / "by-hash/SHA256" / digest
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(listing)
+    (root / "dists/stable/Release").write_bytes(release)
+    inrelease = root / "dists/stable/InRelease"
+    inrelease.unlink(missing_ok=True)
+    key.gpg("--clearsign", "--output", inrelease, root / "dists/stable/Release")
+
+
+def _ftparchive(root: Path, *arguments: str) -> bytes:
+    return subprocess.run(
+        ["apt-ftparchive", *arguments], cwd=root, check=True, capture_output=True
+    ).stdout
+
+
+def host(root: Path) -> Path:
+    """The folders and files of a Debian host below ``root``, as far as apt and dpkg need them."""
+    for name in (
+        "etc/apt/apt.conf.d",
+        "etc/apt/preferences.d",
+        "etc/apt/sources.list.d",
+        "var/lib/dpkg/updates",
+        "var/lib/dpkg/info",
+        "var/lib/apt/lists/partial",
+        "var/cache/apt/archives/partial",
+        "var/log/apt",
+        "tmp",
+    ):
+        (root / name).mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/os-release").write_text(
+        'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
+    )
+    return root

@@ -1,0 +1,60 @@
+"""Requests for ``/repo`` whose portal dies before a chosen change on the disk.
+
+``python -m tests.support.mortal_fetch DATA_DIR UPSTREAM PATH`` loads everything once, and forks a
+portal for each line it reads: the number of the step before which it is killed, 0 for none. It
+answers each with a line of JSON: how the portal ended, and what it said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tests.support.mortal import watch
+from tests.support.repositories import passing
+
+
+def _die_before(folder: str, number: int) -> None:
+    count = 0
+
+    def step(kind: str, subject: str) -> None:
+        nonlocal count
+        if kind not in ("sync", "sql") and subject.startswith(folder):
+            count += 1
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    watch(folder, step)
+
+
+def _ask(data_dir: Path, url: str, path: str, die_at: int, output: int) -> None:
+    """The forked process: it does not return."""
+    try:
+        with passing(data_dir, AGENT_REPO_URL=url, AGENT_REPO_FRESH=0) as client:
+            if die_at:
+                _die_before(str(data_dir / "cache"), die_at)
+            answer = client.get(f"/repo{path}")
+            os.write(output, json.dumps([answer.status_code, answer.text]).encode())
+    finally:
+        os._exit(0)
+
+
+def main() -> None:
+    data_dir, url, path = sys.argv[1:]
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _ask(Path(data_dir), url, path, int(line), writing)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            said = pipe.read().decode()
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps([os.waitstatus_to_exitcode(status), said]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
