@@ -60,6 +60,7 @@ def run_one(portal: Portal, part: str) -> None:
         server_header=False,
         log_config=None,
         proxy_headers=False,
+        interface="asgi3",
         timeout_graceful_shutdown=_GRACE,
         backlog=4096,
     )

@@ -234,7 +234,7 @@ def test_the_portal_does_not_start_with_such_a_setting(cli: CommandLine) -> None
 def test_who_is_trusted(trusted: list[str], client: str, believed: bool) -> None:
     headers = [("x-forwarded-proto", "https"), ("x-forwarded-for", "203.0.113.50")]
     scope = asyncio.run(seen(client, trusted, *headers))
-    assert scope[FROM_TRUSTED_PROXY] is believed
+    assert scope.get(FROM_TRUSTED_PROXY, False) is believed
     assert scope["scheme"] == ("https" if believed else "http")
     told, _ = scope["client"]  # type: ignore[misc]
     assert told == ("203.0.113.50" if believed else client.removeprefix("::ffff:"))

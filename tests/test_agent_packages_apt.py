@@ -24,10 +24,10 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[debs.SigningKey]:
     key.stop()
 
 
-def repository(root: Path, key: debs.SigningKey, *versions: str) -> Path:
+def repository(root: Path, key: debs.SigningKey, *versions: str, by_hash: bool = True) -> Path:
     """What the upstream has: packages for Debian 12, and the key, at the paths of the defaults."""
     packages = [debs.make_deb(root.parent, version) for version in versions]
-    debs.publish(root / "kernelcare-debian/12", packages, key)
+    debs.publish(root / "kernelcare-debian/12", packages, key, by_hash=by_hash)
     (root / "kernelcare").mkdir(exist_ok=True)
     (root / "kernelcare/kernelcare.gpg").write_bytes(key.gpg("--export"))
     return root
@@ -91,13 +91,13 @@ def first_port(config: str) -> str:
 def test_apt_finds_a_new_version_as_soon_as_its_index_is_asked_for(
     tmp_path: Path, data_dir: Path, key: debs.SigningKey
 ) -> None:
-    upstream = repository(tmp_path / "upstream", key, "1.0")
+    upstream = repository(tmp_path / "upstream", key, "1.0", by_hash=False)
     with (
         nginx(tmp_path / "nginx", protected(upstream, tmp_path / "auth")) as url,
         serving(data_dir, AGENT_REPO_URL=url, AGENT_REPO_FRESH="0", **SETTINGS) as portal,
     ):
         host = debs.host(tmp_path / "host")
         run_script(portal.url, "install-kernelcare", host)
-        repository(upstream, key, "1.0", "2.0")
+        repository(upstream, key, "1.0", "2.0", by_hash=False)
         run_script(portal.url, "install-kernelcare", host)
         assert installed(host) == "2.0\n"

@@ -40,6 +40,7 @@ LAYERS = (
     ("patchsets.plugin",),
     ("",),
     ("cli", "__main__"),
+    ("testing",),
 )
 
 

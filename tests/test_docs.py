@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+
+import eportal_core
+from eportal_core import hookspecs
+from eportal_core.commands.root import root_command
+from eportal_core.plugins import GROUP, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +43,8 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
     """``kc.eportal WORD WORD`` names a command that is there, as deep as commands go."""
     commands = (ROOT / "docs/commands.md").read_text()
     known = set(re.findall(r"^## kc\.eportal (.+)$", commands, re.M))
+    if page.name == "plugins.md":
+        known |= commands_of_the_examples()
     groups = {name.split()[0] for name in known if " " in name}
     hidden = {"migratedb"}
     for first, second in re.findall(
@@ -44,3 +53,72 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
         assert first in known | hidden, f"{page.name} tells of kc.eportal {first}"
         if second and first in groups:
             assert f"{first} {second}" in known, f"{page.name}: kc.eportal {first} {second}"
+
+
+def commands_of_the_examples() -> set[str]:
+    """What the plugins that are the tutorial's code add to ``kc.eportal``."""
+    points = []
+    with pytest.MonkeyPatch.context() as patch:
+        for project in sorted((ROOT / "examples").glob("*/pyproject.toml")):
+            patch.syspath_prepend(str(project.parent))
+            declared = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
+            points += [EntryPoint(name, value, GROUP) for name, value in declared.items()]
+        plugins = load(points)
+    assert plugins.problems == []
+    groups = root_command()
+    for _ in plugins.each("eportal_commands", cli=groups):
+        pass
+    return {
+        name
+        for first, command in groups.commands.items()
+        for name in (first, *(f"{first} {second}" for second in getattr(command, "commands", ())))
+    }
+
+
+def reference(part: str) -> dict[str, str]:
+    """Rows of the reference in docs/plugins.md: what each is called, and its text."""
+    page = (ROOT / "docs/plugins.md").read_text()
+    text = page.partition(f"\n## {part}\n")[2].partition("\n## ")[0]
+    rows = re.split(r"^### ([\w.]+)", text, flags=re.M)[1:]
+    return dict(zip(rows[::2], rows[1::2], strict=True))
+
+
+def test_every_hook_has_a_row_in_the_documentation() -> None:
+    rows = reference("Hooks")
+    hooks = {
+        name: " ".join(hook.__doc__.split())
+        for name, hook in vars(hookspecs).items()
+        if name.startswith("eportal_")
+    }
+    assert rows.keys() == hooks.keys()
+    for name, contract in hooks.items():
+        assert contract in " ".join(rows[name].split()), name
+
+
+def test_every_exported_name_has_a_row_that_says_something() -> None:
+    rows = reference("Names")
+    assert {name.partition(".")[0] for name in rows} == set(eportal_core.__all__)
+    for name, row in rows.items():
+        assert row.partition("\n")[2].strip() not in ("", "None"), f"{name} is not documented"
+        assert " at 0x" not in row
+
+
+def test_the_tutorial_is_all_of_the_examples() -> None:
+    """Every line of their Python stands in docs/plugins.md, and there is not more than promised."""
+    page = (ROOT / "docs/plugins.md").read_text()
+    for name, most in (("eportal-firmware", 80), ("eportal-auth-file", 40)):
+        files = sorted((ROOT / "examples" / name).rglob("*.py"))
+        count = sum(len(file.read_text().splitlines()) for file in files)
+        assert files
+        assert count < most
+        assert f"`examples/{name}` ({count} lines)" in page.replace("\n", " ")
+        included = "".join(
+            code
+            for path, code in re.findall(
+                r"<!-- include (\S+).*? -->\n```\w+\n(.*?)\n```\n", page, re.S
+            )
+            if path.startswith(f"examples/{name}/")
+        )
+        for file in files:
+            for line in file.read_text().splitlines():
+                assert line in included, f"{file} has a line that the tutorial has not: {line}"

@@ -26,7 +26,7 @@ from tests.support.serving import serving
 
 HELLO = "Packages/h/hello-1.0-1.noarch.rpm"
 #: Every so many steps of an update are enough, when each run begins at another one.
-STRIDE = 9
+STRIDE = 13
 
 
 @pytest.fixture(scope="module")
@@ -55,30 +55,31 @@ def test_a_death_at_any_step_leaves_the_old_or_the_new(esu: World, tmp_path: Pat
     esu.update()
     new = esu.seen()
 
-    step, ends = random.randint(1, STRIDE), set()
     with mortals() as run:
-        while True:
+
+        def dies(fate: Fate) -> str:
+            """What clients see when the update has died: old or new; empty when it did not die."""
             shutil.rmtree(esu.data_dir)
             shutil.copytree(before, esu.data_dir, symlinks=True)
-            fate = Fate(die_at=step)
             if not run(esu.data_dir, "esu", "update", fate=fate, settings=esu.settings).died:
-                break
-            found = esu.seen()
-            seen = old if found["repodata/repomd.xml"] == old["repodata/repomd.xml"] else new
-            ends.add("old" if seen is old else "new")
-            for path, content in found.items():
-                # Only just before the switch a package may be newer than its metadata.
-                assert content in (seen.get(path), new.get(path), old.get(path)), path
-            for path, content in seen.items():
-                if path != HELLO:
-                    assert found[path] == content, path
+                return ""
+            found, repomd = esu.seen(), "repodata/repomd.xml"
+            end = old if found[repomd] == old[repomd] else new
+            for path, content in end.items():
+                # Just before the switch a package may be newer than its metadata.
+                assert found[path] in (content, new[HELLO] if path == HELLO else content), path
             outcome = run(esu.data_dir, "esu", "update", settings=esu.settings)
             assert outcome.returncode == 0, outcome.output
             assert esu.seen() == new
             assert not list(faults(Repository(REPOSITORY, esu.mirror)))
-            step += STRIDE
-    assert step > 3 * STRIDE
-    assert ends == {"old", "new"}
+            return "old" if end is old else "new"
+
+        steps = random.randint(1, STRIDE)
+        while dies(Fate(die_at=steps)):
+            steps += STRIDE
+        assert steps > 2 * STRIDE
+        assert dies(Fate(die_before=f"os.rename {esu.mirror}/.repodata.new")) == "old"
+        assert dies(Fate(die_before=f"os.rmdir {esu.mirror}/.incoming")) == "new"
 
 
 def test_two_updates_at_once(esu: World) -> None:
@@ -170,7 +171,7 @@ def test_a_client_reads_while_updates_are_killed(esu: World) -> None:
         esu.update()
         reader.start()
         chance = random.Random(2026)
-        for number in range(1, 5):
+        for number in range(1, 4):
             esu.add("changing", f"{number}.0", 300_000)
             if number > 1:
                 esu.remove(f"Packages/c/changing-{number - 1}.0-1.noarch.rpm")
@@ -178,9 +179,9 @@ def test_a_client_reads_while_updates_are_killed(esu: World) -> None:
             with subprocess.Popen(
                 [PROGRAM, "esu", "update"], env=served.cli.environ, stdout=subprocess.DEVNULL
             ) as process:
-                time.sleep(chance.uniform(0.3, 1.0))
+                time.sleep(chance.uniform(0.3, 0.9))
                 process.send_signal(signal.SIGKILL)
             served.cli.ok("esu", "update")
         reader.stop()
     assert reader.complaints == []
-    assert len(set(reader.revisions)) > 2
+    assert len(set(reader.revisions)) > 1

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.support.esu_world import REPOSITORY, World, packages, world
+from tests.support.rpms import end_agent
 from tests.support.serving import Served, serving
 
 SCRIPT = Path(__file__).parent.parent / "plugins/esu_repo/eportal_esu_repo/install-tuxcare.sh"
@@ -82,10 +83,12 @@ def portal(esu: World) -> Iterator[Served]:
 
 
 @pytest.fixture
-def machine(portal: Served, tmp_path: Path) -> Machine:
+def machine(portal: Served, tmp_path: Path) -> Iterator[Machine]:
     root = tmp_path / "root"
     root.mkdir()
-    return Machine(root, portal)
+    yield Machine(root, portal)
+    for keyring in root.glob("var/cache/dnf/*/pubring"):
+        end_agent(keyring)
 
 
 def test_dnf_installs_what_the_portal_mirrors(machine: Machine) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.esu_world import REPOSITORY, Packages, World, packages, world
 from tests.support.inprocess import InProcess
-from tests.support.rpms import Signer
+from tests.support.rpms import Signer, end_agent
 
 HELLO = "Packages/h/hello-1.0-1.noarch.rpm"
 
@@ -212,7 +212,7 @@ class TestAttacks:
         mirrored.add("evil")
         mirrored.publish()
         other.sign(mirrored.source)
-        other.end()
+        end_agent(other.home)
         assert "no public key" in mirrored.refused()
 
     def test_no_signature(self, mirrored: World) -> None:
@@ -259,7 +259,7 @@ class TestAttacks:
         certificate.write_text(certificate.read_text().replace(":-----BEGIN", "-----BEGIN"))
         signer.gpg("--import", certificate)
         key = signer.public_key(tmp_path / "revoked.asc")
-        signer.end()
+        end_agent(signer.home)
         assert "signing key was revoked" in esu.refused(ESU_GPG_KEY=str(key))
 
     def test_tampered_primary(self, mirrored: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -10,16 +12,24 @@ from pathlib import Path
 
 import pytest
 import requests
+from httpx2 import Response
+from starlette.testclient import TestClient
 
+from eportal_core.models import MAIN
+from eportal_core.operations import feeds, keys, patchsets
 from eportal_core.patchsets.pack import pack
 from eportal_core.patchsets.spec import PatchsetSpec
+from eportal_core.portal import Portal
+from eportal_core.types import Product
 from eportal_libcare import plugin as libcare
 from eportal_qemucare import plugin as qemucare
-from tests.support.elfs import STYLES, build_id, library, program
+from tests.support.agents import basic, register
+from tests.support.elfs import STYLES, library, nameless, program
 from tests.support.inprocess import InProcess
 from tests.support.polling import eventually
 from tests.support.serving import Served
 
+LIBCARE = libcare.spec.product
 OLD, NEW = 2021012901, 2021012902
 OLDER, NEWER, LATER = "U20210129_01", "U20210129_02", "U20210130_01"
 #: Every byte there is, and more than one block of a tar file.
@@ -41,7 +51,7 @@ def write_level(folder: Path, target: str, level: int) -> Path:
     return folder
 
 
-def archive(
+def pack_ready(
     folder: Path, name: str, levels: Mapping[str, int], spec: PatchsetSpec = libcare.spec
 ) -> Path:
     """An archive of the ready layout ``<build-id>/<level>/<file>``."""
@@ -70,16 +80,249 @@ def expected(target: str, level: int) -> dict[str, bytes | str]:
     return {f"./{target}/latest": str(level), **files}
 
 
+def latest(answer: Response) -> str | bytes | None:
+    """The level that a bundle leads to; None when there is none."""
+    if answer.status_code == 404:
+        return None
+    assert answer.status_code == 200, answer.text
+    (link,) = (name for name, content in unpacked(answer.content).items() if name[-7:] == "/latest")
+    return unpacked(answer.content)[link]
+
+
 class Asking:
-    """A registered server that asks a served portal for bundles."""
+    """A registered server of a new key, which asks for bundles."""
 
-    def __init__(self, served: Served, *key_options: str) -> None:
-        key = served.cli.json("key", "-a", "--random", *key_options)["key"]
-        self._url = served.url
-        self.auth = (served.register(key), "any")
+    def __init__(self, agent: TestClient, portal: Portal, *products: str, feed: str = MAIN) -> None:
+        self._agent = agent
+        key = keys.add(portal, feed=feed, products=products or [LIBCARE.name]).key
+        self._headers = basic(register(agent, key))
 
-    def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(f"{self._url}{path}", auth=self.auth, headers=headers, timeout=10)
+    def bundle(self, target: str, before: str = "/userspace/any", **headers: str) -> Response:
+        path = f"{before}/{target}/kpatch.tgz"
+        return self._agent.get(path, headers=self._headers | headers)
 
-    def bundle(self, target: str, prefix: str = "/userspace/any") -> requests.Response:
-        return self.get(f"{prefix}/{target}/kpatch.tgz")
+
+def deployed(portal: Portal, path: Path, product: Product = LIBCARE, feed: str = MAIN) -> None:
+    patchsets.deploy(portal, product, path, feed=feed)
+
+
+def test_patches_of_real_files_come_back_byte_for_byte(served: Served, tmp_path: Path) -> None:
+    """From a folder of ELF files beside their patches, by the commands that a user types."""
+    folder = tmp_path / "patches"
+    built = {
+        library(folder / "a library" / "libanswer.so.1"): "libanswer.so.1",
+        program(folder / "tool-2.0" / "tool", style="md5"): "tool",
+    }
+    for target, name in built.items():
+        (elf,) = folder.glob(f"*/{name}")
+        write_level(elf.parent, target, NEW)
+    archive_path = tmp_path / f"{NEWER}.tar.bz2"
+    served.cli.ok("libcare", "pack", folder, "-o", archive_path)
+    with tarfile.open(archive_path) as packed:
+        manifest = json.load(packed.extractfile("patchset.json") or io.BytesIO())
+        # The files themselves stay where they are.
+        assert not [name for name in packed.getnames() if name.endswith(tuple(built.values()))]
+    assert {target: entry["name"] for target, entry in manifest["targets"].items()} == built
+
+    served.cli.ok("libcare", "deploy", archive_path)
+    served.cli.ok("key", "-a", "web", "--product", "libcare")
+    auth = (served.register("web"), "any")
+    for target in built:
+        url = f"{served.url}/userspace/debian12/{target}/kpatch.tgz"
+        answer = eventually(lambda url=url: requests.get(url, auth=auth, timeout=10))
+        assert answer.status_code == 200, answer.text
+        assert unpacked(answer.content) == expected(target, NEW)
+        for name, content in patch(target, NEW).items():
+            url = f"{served.url}/libcare/{target}/{NEW}/{name}"
+            assert requests.get(url, auth=auth, timeout=10).content == content
+
+
+@pytest.mark.parametrize(("style", "length"), STYLES.items())
+def test_every_kind_of_build_id_is_a_target(
+    portal: Portal, agent: TestClient, tmp_path: Path, style: str, length: int
+) -> None:
+    """Packed from the file itself, or in the ready layout: it is one level."""
+    target = library(tmp_path / "elf" / "lib" / "libanswer.so", style=style)
+    assert len(target) == 2 * length
+    write_level(tmp_path / "elf" / "lib", target, NEW)
+    from_elf = tmp_path / f"{NEWER}.tar.bz2"
+    manifest = pack(tmp_path / "elf", from_elf, libcare.spec)
+    ready = pack_ready(tmp_path, LATER, {target: NEW})
+    assert list(manifest.targets) == [target]
+    for path in (from_elf, ready):
+        deployed(portal, path)
+    server = Asking(agent, portal)
+    assert unpacked(server.bundle(target).content) == expected(target, NEW)
+
+
+def test_a_file_without_a_build_id_or_damaged_is_refused(kc: InProcess, tmp_path: Path) -> None:
+    for name, content in {
+        "none": None,
+        "short": b"\x7fELF",
+        "text": b"\x7fELF" + b"this is no such file at all" * 40,
+    }.items():
+        folder = tmp_path / name
+        elf = folder / "lib" / "libanswer.so"
+        if content is None:
+            nameless(elf)
+        else:
+            elf.parent.mkdir(parents=True)
+            elf.write_bytes(content)
+        write_level(elf.parent, name, NEW)
+        archive_path = tmp_path / f"{NEWER}.tar.bz2"
+        said = kc.refused("libcare", "pack", folder, "-o", archive_path, code=1)
+        assert str(elf) in said
+        assert not archive_path.exists()
+
+
+def test_a_folder_that_is_for_two_files_or_another_one_is_refused(
+    kc: InProcess, tmp_path: Path
+) -> None:
+    def refusal(folder: str) -> str:
+        archive_path = tmp_path / f"{NEWER}.tar.bz2"
+        return kc.refused("libcare", "pack", tmp_path / folder, "-o", archive_path, code=1)
+
+    for folder in ("two files", "another one", "twice"):
+        target = library(tmp_path / folder / "lib" / "libanswer.so")
+        write_level(tmp_path / folder / "lib", target, NEW)
+    program(tmp_path / "two files" / "lib" / "tool")
+    assert "2 ELF files" in refusal("two files")
+    (tmp_path / "another one" / "lib").rename(tmp_path / "another one" / ("0" * 40))
+    assert target in refusal("another one")
+    shutil.copytree(tmp_path / "twice" / "lib", tmp_path / "twice" / "copy")
+    assert target in refusal("twice")
+
+
+def test_a_public_bundle_without_manifest_is_taken(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    """The libcare storage layout, links and all, packed by tar."""
+    targets = [library(tmp_path / "one.so"), library(tmp_path / "two.so", answer=43)]
+    for target in targets:
+        write_level(tmp_path / "storage" / target, target, NEW)
+        (tmp_path / "storage" / target / "latest").symlink_to(str(NEW))
+    path = tmp_path / f"{NEWER}.tar.bz2"
+    subprocess.run(["tar", "-C", tmp_path / "storage", "-cjf", path, "."], check=True)
+    deployed(portal, path)
+    server = Asking(agent, portal)
+    for target in targets:
+        assert unpacked(server.bundle(target).content) == expected(target, NEW)
+
+
+def test_the_key_decides_which_products_a_server_gets(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    lib, qemu = library(tmp_path / "lib.so"), program(tmp_path / "qemu")
+    deployed(portal, pack_ready(tmp_path, NEWER, {lib: NEW}))
+    path = pack_ready(tmp_path, "U20210818_01-qemu", {qemu: NEW}, qemucare.spec)
+    deployed(portal, path, qemucare.spec.product)
+
+    def statuses(*products: str) -> list[int]:
+        server = Asking(agent, portal, *products)
+        return [server.bundle(target).status_code for target in (lib, qemu, "0" * 40)]
+
+    assert statuses("kernel") == [403, 403, 403]
+    assert statuses("qemu") == [403, 200, 404]
+    assert statuses("libcare") == [200, 403, 404]
+    assert statuses("libcare", "qemu") == [200, 200, 404]
+    for target in (lib, qemu):
+        assert agent.get(f"/userspace/any/{target}/kpatch.tgz").status_code == 401
+
+
+def test_a_file_of_two_products_comes_from_the_one_that_the_key_has(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    target = library(tmp_path / "lib.so")
+    deployed(portal, pack_ready(tmp_path, NEWER, {target: OLD}))
+    path = pack_ready(tmp_path, "U20210818_01-qemu", {target: NEW}, qemucare.spec)
+    deployed(portal, path, qemucare.spec.product)
+    assert latest(Asking(agent, portal, "libcare").bundle(target)) == str(OLD)
+    assert latest(Asking(agent, portal, "qemu").bundle(target)) == str(NEW)
+
+
+def test_whatever_stands_before_the_build_id_but_a_feed_is_the_agents_business(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    target = library(tmp_path / "lib.so")
+    feeds.add(portal, "test")
+    deployed(portal, pack_ready(tmp_path, NEWER, {target: NEW}), feed="test")
+    server = Asking(agent, portal)
+    for anything in ("main", "test", "libcare", "a%20b", "ünïcode", "..%2e", "1"):
+        assert latest(server.bundle(target, f"/test/userspace/{anything}")) == str(NEW)
+        assert server.bundle(target, f"/userspace/{anything}").status_code == 404
+        assert server.bundle(target, f"/main/userspace/{anything}").status_code == 404
+        assert server.bundle(target, f"/other/userspace/{anything}").status_code == 404
+    assert latest(Asking(agent, portal, feed="test").bundle(target)) == str(NEW)
+
+
+def test_the_newest_level_is_served_and_the_older_one_after_it_was_taken_back(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    target, other = library(tmp_path / "lib.so"), library(tmp_path / "other.so", answer=43)
+    server = Asking(agent, portal)
+
+    def served_levels() -> list[str | bytes | None]:
+        register(agent, keys.add(portal, products=["libcare"]).key)
+        return [latest(server.bundle(each)) for each in (target, other)]
+
+    deployed(portal, pack_ready(tmp_path, OLDER, {target: OLD, other: OLD}))
+    assert served_levels() == [str(OLD), str(OLD)]
+    deployed(portal, pack_ready(tmp_path, NEWER, {target: NEW}))
+    assert served_levels() == [str(NEW), str(OLD)]
+    patchsets.undeploy_downto(portal, LIBCARE, NEWER, MAIN)
+    assert served_levels() == [str(OLD), str(OLD)]
+    patchsets.enable(portal, LIBCARE, NEWER, MAIN)
+    patchsets.disable(portal, LIBCARE, OLDER, MAIN)
+    assert served_levels() == [str(NEW), None]
+    patchsets.unroll(portal, LIBCARE, NEWER)
+    assert served_levels() == [None, None]
+
+
+def test_two_portals_make_the_same_bundle(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    """Agents behind a balancer may resume at the other portal what one had begun."""
+    target = library(tmp_path / "lib.so")
+    path = pack_ready(tmp_path, NEWER, {target: NEW})
+    other = InProcess(tmp_path / "other")
+    other.ok("libcare", "deploy", path)
+    deployed(portal, path)
+    bundle = Asking(agent, portal).bundle(target).content
+    (made,) = (tmp_path / "other" / libcare.spec.tree / target).glob("*.tgz")
+    assert made.read_bytes() == bundle
+
+
+def test_a_bundle_is_a_static_file_to_http(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    target = library(tmp_path / "lib.so")
+    deployed(portal, pack_ready(tmp_path, NEWER, {target: NEW}))
+    server = Asking(agent, portal)
+    whole = server.bundle(target)
+    assert whole.headers["accept-ranges"] == "bytes"
+    etag = whole.headers["etag"]
+    same = server.bundle(target, **{"If-None-Match": etag})
+    assert (same.status_code, same.content) == (304, b"")
+    rest = server.bundle(target, Range="bytes=100-", **{"If-Range": etag})
+    assert (rest.status_code, rest.content) == (206, whole.content[100:])
+    other = server.bundle(target, Range="bytes=100-", **{"If-Range": '"another"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+    beyond = server.bundle(target, Range="bytes=100000000-")
+    assert beyond.status_code == 416
+
+
+def test_no_build_id_leads_to_another_file(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    target = library(tmp_path / "lib.so")
+    deployed(portal, pack_ready(tmp_path, NEWER, {target: NEW}))
+    server = Asking(agent, portal)
+    for attack in (
+        "..",
+        "%2e%2e",
+        f"{target}%2f..%2f{target}",
+        f"{target}%00",
+        target.upper(),
+        "x",
+    ):
+        assert server.bundle(attack).status_code == 404

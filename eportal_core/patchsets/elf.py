@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 from eportal_core.errors import ArchiveError
@@ -22,17 +23,20 @@ def read_build_id(path: Path) -> str:
         ArchiveError: it has no build-id, or is damaged.
     """
     from elftools.common.exceptions import ELFError
+    from elftools.construct import ConstructError
     from elftools.elf.elffile import ELFFile
     from elftools.elf.segments import NoteSegment
 
-    try:
-        with disk_errors(path), path.open("rb") as file:
-            for segment in ELFFile(file).iter_segments():
-                if isinstance(segment, NoteSegment):
-                    for note in segment.iter_notes():
-                        if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
-                            return str(note["n_desc"])
     # What the library raises for a file that lies about its own tables.
-    except (ELFError, AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+    lies = (ELFError, ConstructError, AttributeError, LookupError, ArithmeticError, TypeError)
+    with disk_errors(path):
+        content = BytesIO(path.read_bytes())
+    try:
+        for segment in ELFFile(content).iter_segments():
+            if isinstance(segment, NoteSegment):
+                for note in segment.iter_notes():
+                    if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                        return str(note["n_desc"])
+    except (*lies, ValueError) as error:
         raise ArchiveError(f"{path} cannot be read as an ELF file: {error}.") from None
     raise ArchiveError(f"{path} has no build-id; link it with --build-id.")

@@ -43,7 +43,7 @@ class PatchsetSpec:
     tree: folder below the patches directory that holds ``<target>/<level>/<file>``.
     target: regular expression that a target matches in full.
     agent_path: below it agents find ``<target>/latest`` and ``<target>/<level>/<file>``;
-        ``/<command>`` unless given.
+        ``/<command>`` unless given. Those of the check-in's product are at the root, ``""``.
     userspace: targets are build-ids of ELF files, and agents get all of a target at once, as the
         bundle ``/userspace/<any>/<build-id>/kpatch.tgz``.
     public_files: names of files that tell what a patch is and hold none of it; vulnerability
@@ -62,10 +62,19 @@ class PatchsetSpec:
     agent_routes: AgentRoutes = no_routes
     legacy_options: bool = False
 
+    def __post_init__(self) -> None:
+        if self.product.checkin and self.path:
+            raise ValueError(
+                f"{self.product.title} is the product of the check-in, whose targets are at the "
+                f"root of the portal: leave out agent_path {self.agent_path!r}"
+            )
+
     @property
     def path(self) -> str:
         """Where agents find levels: ``agent_path``, or what stands for it."""
-        return f"/{self.product.command}" if self.agent_path is None else self.agent_path
+        if self.agent_path is not None:
+            return self.agent_path
+        return "" if self.product.checkin else f"/{self.product.command}"
 
     def check_name(self, name: str) -> str:
         """``name``, if it is a patchset name of this product.

@@ -108,6 +108,12 @@ class World:
     def files(self) -> dict[str, str]:
         return self.state().files
 
+    def differs_from(self, files: Mapping[str, str]) -> list[str]:
+        """Paths below the data directory that are not as they are in ``files``."""
+        present = self.files()
+        paths = present.keys() | files.keys()
+        return sorted(path for path in paths if present.get(path) != files.get(path))
+
 
 def plugins_of(plugin: object, others: Sequence[object]) -> Plugins:
     """``plugin`` and ``others``, registered as if they were installed.

@@ -6,7 +6,7 @@ name the portal was called (``eportal_core.web.address``) has to know that too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -24,12 +24,19 @@ class TrustedProxies:
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
-        self._app = ProxyHeadersMiddleware(app, list(trusted))  # type: ignore[arg-type]
-        self._trusted = self._app.trusted_hosts
+        self._app = app
+        self._proxied = ProxyHeadersMiddleware(app, list(trusted))  # type: ignore[arg-type]
+        self._trusted = self._proxied.trusted_hosts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (client := scope["client"]):
-            if client[0].startswith(_MAPPED) and "." in client[0]:
-                client = scope["client"] = (client[0].removeprefix(_MAPPED), client[1])
-            scope[FROM_TRUSTED_PROXY] = client[0] in self._trusted
-        await self._app(scope, receive, send)  # type: ignore[arg-type]
+    # Not a coroutine itself, which would be a microsecond more for each check-in.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http" or not (client := scope["client"]):
+            return self._app(scope, receive, send)
+        host: str = client[0]
+        if host.startswith(_MAPPED) and "." in host:
+            host = host.removeprefix(_MAPPED)
+            scope["client"] = (host, client[1])
+        if host not in self._trusted:
+            return self._app(scope, receive, send)
+        scope[FROM_TRUSTED_PROXY] = True
+        return self._proxied(scope, receive, send)  # type: ignore[arg-type]

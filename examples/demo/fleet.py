@@ -52,6 +52,13 @@ PATCHSETS = {
     "K20260915_01": {KERNELS[0]: 4, KERNELS[1]: 4, KERNELS[2]: 4, KERNELS[3]: 3},
 }
 
+#: A patchset of libraries: build-id -> file name, and the level of the patch.
+LIBRARIES = "U20260820_01"
+LIBRARY_LEVEL = 2026082001
+BUILD_IDS = {
+    hashlib.sha1(name.encode()).hexdigest(): name for name in ("libssl.so.3", "libcrypto.so.3")
+}
+
 _KEYS = ("web", "web", "db", "lab")
 FLEET = tuple(
     Machine(
@@ -97,6 +104,18 @@ def write_patches(folder: Path) -> list[str]:
                 )
             )
     return list(PATCHSETS)
+
+
+def write_libraries(folder: Path) -> None:
+    """A directory for the patchset of libraries."""
+    for build_id, name in BUILD_IDS.items():
+        place = folder / build_id / str(LIBRARY_LEVEL)
+        place.mkdir(parents=True)
+        (place / "kpatch.bin").write_bytes(f"a patch for {name}\n".encode() * 200)
+    targets = {
+        build_id: {"name": name, "distro": "debian12"} for build_id, name in BUILD_IDS.items()
+    }
+    (folder / "patchset.json").write_text(json.dumps({"targets": targets}))
 
 
 def facts_query(machine: Machine, level: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import httpx2
-from fleet import FLEET, KERNELS, facts_query, write_patches
+from fleet import FLEET, KERNELS, LIBRARIES, facts_query, write_libraries, write_patches
 
 PROGRAM = Path(sys.executable).with_name("kc.eportal")
 START_SECONDS = 30
@@ -60,7 +60,7 @@ def command(*arguments: object) -> None:
 
 
 def fill() -> None:
-    """Feeds, keys and six patchsets; the newest two only in the feed ``test``."""
+    """Feeds, keys and seven patchsets; the newest two of kernels only in ``test``."""
     for feed in FEEDS:
         command(*feed)
     for key in KEYS:
@@ -70,6 +70,10 @@ def fill() -> None:
         archives = [Path(folder) / f"{name}.tar.bz2" for name in names]
         for name, archive in zip(names, archives, strict=True):
             command("kcare", "pack", Path(folder) / name, "-o", archive)
+        libraries = Path(folder) / LIBRARIES
+        write_libraries(libraries)
+        command("libcare", "pack", libraries, "-o", f"{libraries}.tar.bz2")
+        command("libcare", "deploy", f"{libraries}.tar.bz2")
         command("kcare", "deploy", *archives[:-2])
         command("kcare", "deploy", "--feed", "test", *archives[-2:])
     command("kcare", "enable-up-to", names[-1], "--feed", "test")
@@ -112,6 +116,7 @@ Leave it running, open another terminal here, and try:
   kc.eportal kcare enable-up-to K20260915_01     # roll the newest out to everybody
   curl -u {server}:x {url}/{kernel}/latest.v1    # what an agent asks
   kc.eportal kcare unroll K20260915_01           # and take it back
+  curl {url}/libcare-patches.json       # libraries that have patches
   kc.eportal kcare verify && kc.eportal doctor
 
 Ctrl-C stops it; remove {data_dir} to start anew.

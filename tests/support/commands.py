@@ -15,10 +15,11 @@ PROGRAM = str(Path(sys.executable).with_name("kc.eportal"))
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs ``kc.eportal`` on one data directory."""
+    """Runs ``kc.eportal`` on one data directory; ``program`` is that of another environment."""
 
     data_dir: Path
     settings: dict[str, str]
+    program: str = PROGRAM
 
     @property
     def environ(self) -> dict[str, str]:
@@ -33,7 +34,7 @@ class CommandLine:
     def __call__(self, *arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run to the end; the exit code is the caller's to look at."""
         return subprocess.run(
-            [PROGRAM, *map(str, arguments)],
+            [self.program, *map(str, arguments)],
             env={**self.environ, **environ},
             capture_output=True,
             text=True,

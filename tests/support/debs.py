@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class SigningKey:
         )
 
 
-def make_deb(folder: Path, version: str = "1.0", *, padding: int = 0) -> Path:
+def make_deb(folder: Path, version: str) -> Path:
     """A package ``kernelcare`` with a program, a configuration file and a cron table."""
     tree = folder / f"kernelcare-{version}"
     for name, text in {
@@ -56,12 +57,7 @@ def make_deb(folder: Path, version: str = "1.0", *, padding: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (tree / "usr/bin/kcarectl").chmod(0o755)
-    (tree / "usr/share").mkdir(exist_ok=True)
-    (tree / "usr/share/padding").write_bytes(os.urandom(padding))
-    return _built(tree, folder / f"kernelcare_{version}_all.deb")
-
-
-def _built(tree: Path, package: Path) -> Path:
+    package = folder / f"kernelcare_{version}_all.deb"
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, package],
         check=True,
@@ -70,8 +66,11 @@ def _built(tree: Path, package: Path) -> Path:
     return package
 
 
-def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool = True) -> None:
-    """Make ``root`` a repository with suite ``stable`` and component ``main``."""
+def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool) -> None:
+    """Make ``root`` a repository with suite ``stable`` and component ``main``.
+
+    by_hash: clients may ask for indexes by their hashes, as in most repositories today.
+    """
     pool = root / "pool"
     pool.mkdir(parents=True, exist_ok=True)
     for package in packages:
@@ -91,12 +90,11 @@ def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool 
         "dists/stable",
     )
     if by_hash:
-        digest = subprocess.run(
-            ["sha256sum", folder / "Packages"], capture_output=True, text=True, check=True
-        ).stdout.split()[0]
-        place = folder / "by-hash/SHA256" / digest
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(listing)
+        for algorithm in ("SHA256", "SHA512"):
+            digest = hashlib.new(algorithm, listing).hexdigest()
+            place = folder / "by-hash" / algorithm / digest
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(listing)
     (root / "dists/stable/Release").write_bytes(release)
     inrelease = root / "dists/stable/InRelease"
     inrelease.unlink(missing_ok=True)

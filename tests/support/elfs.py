@@ -23,6 +23,11 @@ def program(path: Path, *, style: str = "sha1") -> str:
     return build_id(path)
 
 
+def nameless(path: Path) -> None:
+    """Make a program without a build-id."""
+    _compile(path, "int main(void) { return 0; }", "none")
+
+
 def build_id(path: Path) -> str:
     notes = subprocess.run(
         ["readelf", "--notes", "--wide", path],
@@ -37,9 +42,8 @@ def build_id(path: Path) -> str:
 
 def _compile(path: Path, source: str, style: str, *options: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    identify = "-Wl,--build-id" if style == "sha1" else f"-Wl,--build-id={style}"
     subprocess.run(
-        ["gcc", *options, identify, "-x", "c", "-", "-o", path],
+        ["gcc", *options, f"-Wl,--build-id={style}", "-x", "c", "-", "-o", path],
         input=source,
         text=True,
         check=True,

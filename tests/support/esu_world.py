@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.esu_upstream import PASSWORD, USER, Upstream, upstream
 from tests.support.inprocess import Done, InProcess
-from tests.support.rpms import Signer, build_rpm, make_repodata
+from tests.support.rpms import Signer, build_rpm, end_agent, make_repodata
 
 REPOSITORY = "almalinux9/esu"
 FIRST_REVISION = 1000
@@ -44,7 +44,7 @@ def packages(folder: Path) -> Iterator[Packages]:
             first.update()
         yield made
     finally:
-        signer.end()
+        end_agent(signer.home)
 
 
 @dataclass

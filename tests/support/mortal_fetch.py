@@ -50,7 +50,7 @@ def main() -> None:
         if pid == 0:
             _ask(Path(data_dir), url, path, int(line), writing)
         os.close(writing)
-        with open(reading, "rb") as pipe:
+        with os.fdopen(reading, "rb") as pipe:
             said = pipe.read().decode()
         _, status = os.waitpid(pid, 0)
         print(json.dumps([os.waitstatus_to_exitcode(status), said]), flush=True)

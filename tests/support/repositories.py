@@ -10,17 +10,13 @@ from starlette.testclient import TestClient
 
 from eportal_core import db
 from eportal_core.agent.app import agent_app
-from eportal_core.config import Config
-from eportal_core.plugins import load
-from eportal_core.portal import open_portal
+from tests.support.opening import opened
 
 
 @contextmanager
 def passing(data_dir: Path, **settings: object) -> Iterator[TestClient]:
     """Its agent side; ``settings`` as ``AGENT_REPO_URL``."""
-    plugins = load()
-    config = Config.of(data_dir, declared=plugins.settings(), **settings)
-    app = agent_app(open_portal(config, plugins))
+    app = agent_app(opened(data_dir, **settings))
     try:
         with TestClient(app, raise_server_exceptions=False) as client:
             yield client

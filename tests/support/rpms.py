@@ -82,9 +82,10 @@ class Signer:
         macros = {"_gpg_name": self.name, "_gpg_path": self.home, "__gpg": shutil.which("gpg")}
         _run("rpmsign", *_defined(macros), "--addsign", *paths)
 
-    def end(self) -> None:
-        """Let the agent that gpg started go."""
-        _run("gpgconf", "--homedir", self.home, "--kill", "all")
+
+def end_agent(home: Path) -> None:
+    """End the agent that gpg started for the keyring in ``home``."""
+    _run("gpgconf", "--homedir", home, "--kill", "all")
 
 
 def _defined(macros: Mapping[str, object]) -> list[str]:

@@ -46,15 +46,17 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str, **settings: str) -> Iterator[Served]:
+def serving(
+    data_dir: Path, *options: str, program: str = PROGRAM, **settings: str
+) -> Iterator[Served]:
     """Serve ``data_dir`` until the block ends."""
     port, admin_port = free_ports(2)
     ports = {"PORT": str(port), "ADMIN_PORT": str(admin_port)}
-    cli = CommandLine(data_dir, {**ports, **settings})
+    cli = CommandLine(data_dir, {**ports, **settings}, program)
     log = data_dir.with_name(f"{data_dir.name}-serve-{port}.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, "serve", *options], env=cli.environ, stdout=output, stderr=output
+            [program, "serve", *options], env=cli.environ, stdout=output, stderr=output
         )
     served = Served(f"http://127.0.0.1:{port}", cli, process, log)
     try:

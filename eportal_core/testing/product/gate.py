@@ -83,4 +83,5 @@ def _paths(world: World, agents: Agents, target: str) -> list[str]:
 
 def _assert_refused(agents: Agents, paths: list[str], server: str | None, status: int) -> None:
     answers = {path: agents.ask(path, server).status for path in paths}
-    assert answers == dict.fromkeys(paths, status)
+    other = {path: answer for path, answer in answers.items() if answer != status}
+    assert not other, f"not answered with {status}: {other}"

@@ -37,11 +37,10 @@ class Fetch:
         self,
         upstream: Upstream,
         repository: Repository,
-        show: Callable[[int, int], None] | None = None,
     ) -> None:
         self._upstream = upstream
         self._repository = repository
-        self._show = show
+        self._show: Callable[[int, int], None] | None = None
         self._own = threading.local()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -69,13 +68,23 @@ class Fetch:
         part = place.with_name(f"{place.name}.part")
         return next((path.stat().st_size for path in (place, part) if path.exists()), 0)
 
-    def __call__(self, files: Sequence[Remote], placed: Callable[[Remote], object]) -> list[str]:
+    def __call__(
+        self,
+        files: Sequence[Remote],
+        placed: Callable[[Remote], object],
+        show: Callable[[int, int], None] | None = None,
+    ) -> list[str]:
         """Fetch ``files``, each verified, and tell ``placed`` of each; returns what went wrong.
+
+        show: told how many bytes came, and of how many.
 
         Raises:
             StorageError: the disk refused.
         """
-        self._total = sum(file.size for file in files)
+        self._show = show
+        self._done, self._total = 0, sum(file.size for file in files)
+        self._failures = 0
+        self._stopping.clear()
         with ThreadPoolExecutor(_THREADS) as threads:
             try:
                 work = [threads.submit(self._fetch, file, placed) for file in files]

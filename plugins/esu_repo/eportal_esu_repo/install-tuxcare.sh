@@ -55,7 +55,7 @@ sections() {
 # dnf or yum, with these repositories alone; what it may not read is the rest of this script.
 package() {
     "$tool" -q -y ${root:+"--installroot=$root"} --disablerepo='*' --enablerepo='eportal-esu:*' \
-        "$@" </dev/null
+        --setopt=skip_if_unavailable=0 "$@" </dev/null
 }
 
 main() {

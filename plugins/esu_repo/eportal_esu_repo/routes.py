@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from eportal_core import Portal, admit, public_address, serve_file
 from eportal_esu_repo import PRODUCT, TREE
-from eportal_esu_repo.repository import REPOMD, SIGNATURE, Generation, Repository, mirror
+from eportal_esu_repo.repository import REPOMD, Generation, Repository, mirror
 from eportal_esu_repo.script import install_script
 from eportal_esu_repo.settings import SAFE_PATH
 
@@ -94,9 +94,7 @@ def _find(
     if name == REPOMD:
         readers.begin(reader, repository, current)
         return current.folder / name
-    begun = readers.generation(reader, repository)
-    if name == SIGNATURE:
-        return (begun if begun and begun.is_complete else current).folder / name
     # What only the generation before names is still there for those who read its repomd.xml.
-    others = [current, *repository.generations()]
-    return next((each.folder / name for each in others if (each.folder / name).exists()), None)
+    begun = readers.generation(reader, repository) or current
+    chosen = [begun, current, *(each for each in repository.generations() if each.is_complete)]
+    return next((each.folder / name for each in chosen if (each.folder / name).exists()), None)

@@ -76,6 +76,7 @@ class _Update:
     def __init__(self, source: Upstream, repository: Repository) -> None:
         self._source = source
         self._repository = repository
+        self._fetch = Fetch(source, repository)
         self._session = source.session()
         #: What clients see, and its packages by href; files with these names may not change yet.
         self._before = repository.current()
@@ -129,23 +130,22 @@ class _Update:
             )
 
     def _fetch_metadata(self, repomd: Repomd, generation: Generation) -> None:
+        generation.folder.mkdir(parents=True, exist_ok=True)
+        missing = []
         for file in repomd.files:
             place = generation.place(file)
             if is_sized(place, file.size):
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
             if self._before and is_sound(self._before.place(file), file):
                 place.unlink(missing_ok=True)
                 place.hardlink_to(self._before.place(file))
-                continue
-            http.download(
-                self._session,
-                self._source.address(self._repository.name, file.href),
-                place,
-                limit=file.size,
-                size=file.size,
-                checksum=(file.algorithm, file.digest),
-            )
+            else:
+                missing.append(file)
+        faults = self._fetch(
+            missing, lambda file: self._fetch.place(file).replace(generation.place(file))
+        )
+        if faults:
+            raise UpstreamError(faults[0])
 
     def _packages_before(self) -> Mapping[str, Remote]:
         """None, if their list is damaged: then nobody can rely on it, and nothing has to wait."""
@@ -163,21 +163,20 @@ class _Update:
 
         def placed(package: Remote) -> None:
             if self._known.get(package.href, package) == package:
-                self._put(package, fetch)
+                self._put(package)
             else:
                 waiting.append(package)
 
         with progress_bar(f"Fetching {self._repository.name}") as show:
-            fetch = Fetch(self._source, self._repository, show)
-            fetch.check_room(missing)
-            faults = fetch(missing, placed)
+            self._fetch.check_room(missing)
+            faults = self._fetch(missing, placed, show)
         if faults:
             raise UpstreamError(
                 f"{len(faults)} of {len(packages)} packages could not be fetched, so clients see "
                 f"what they saw before. {faults[0]}"
             )
         for package in waiting:
-            self._put(package, fetch)
+            self._put(package)
         return len(missing)
 
     def _is_there(self, package: Remote) -> bool:
@@ -185,7 +184,7 @@ class _Update:
             return self._repository.has(package)
         return is_sound(self._repository.folder / package.href, package)
 
-    def _put(self, package: Remote, fetch: Fetch) -> None:
+    def _put(self, package: Remote) -> None:
         place = self._repository.folder / package.href
         place.parent.mkdir(parents=True, exist_ok=True)
-        fetch.place(package).replace(place)
+        self._fetch.place(package).replace(place)

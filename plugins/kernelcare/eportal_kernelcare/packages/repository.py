@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -54,7 +55,7 @@ class Repository:
         if not fresh:
             patience = self._patience(known)
             try:
-                await self._flights.join(path, patience)
+                await _unless_gone(request, self._flights.join(path, patience))
             except TimeoutError:
                 if patience:
                     self._slow_until = time.monotonic() + PAUSE
@@ -126,6 +127,28 @@ def repository_routes(portal: Portal) -> Sequence[BaseRoute]:
     url: str | None = portal.config["AGENT_REPO_URL"]
     path = "/repo/{path:path}"
     return [Route(path, _nothing if url is None else Repository(portal, url).answer)]
+
+
+async def _unless_gone(request: Request, waiting: Coroutine[None, None, None]) -> None:
+    """Wait for as long as there is somebody to wait for.
+
+    Raises:
+        ClientDisconnect: the client has hung up.
+    """
+    work, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _nothing(request: Request) -> Response:
