@@ -150,6 +150,8 @@ def download(
         ranged = {"Range": f"bytes={start}-", **_if_range(part, checksum)} if start else {}
         with get(session, url, {**(headers or {}), **ranged}) as response:
             if start and not _goes_on(response, start):
+                if response.status_code not in (200, 206, 416):
+                    check_status(response, url)
                 # Another file now, or a server without ranges: from the beginning.
                 _forget(part)
                 if response.status_code != 200:
@@ -161,6 +163,9 @@ def download(
             if size is not None and total not in (None, size):
                 _forget(part)
                 raise UpstreamError(f"{shown(url)} has {total} bytes, not {size}.")
+            if total is not None and total > limit:
+                _forget(part)
+                raise UpstreamError(f"{shown(url)} is longer than {limit} bytes.")
             _check_room(path, (total or size or 0) - start)
             with part.open("ab" if start else "wb") as file:
                 _receive(response, file, limit - start, progress)

@@ -14,6 +14,7 @@ from eportal_core.portal import Portal
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
 from tests.support.opening import opened
+from tests.support.plugins import Installed
 from tests.support.serving import Served, serving
 
 
@@ -55,3 +56,9 @@ def served(data_dir: Path) -> Iterator[Served]:
     """A real portal on an empty data directory, both processes running."""
     with serving(data_dir, CHECKIN_FLUSH_PERIOD="0.05") as portal:
         yield portal
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Installed:
+    """No plugin at first; the test says which there are."""
+    return Installed(monkeypatch, tmp_path)

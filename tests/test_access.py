@@ -56,11 +56,6 @@ class Links:
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Installed:
-    return Installed(monkeypatch, tmp_path)
-
-
-@pytest.fixture
 def admin(installed: Installed, data_dir: Path) -> Serve:
     """Serves the admin side with what is installed by then."""
 

@@ -161,10 +161,10 @@ def script(url: str, headers: dict[str, str] | None = None) -> str:
 
 
 def test_headers_count_from_a_trusted_proxy_and_from_nobody_else(data_dir: Path) -> None:
-    with serving(data_dir) as portal:
+    with serving(data_dir, "--only", "agent") as portal:
         assert "\nPORTAL=https://eportal.corp\n" in script(portal.url, FORWARDED)
         assert f"\nPORTAL={portal.url}\n" in script(portal.url)
-    with serving(data_dir, TRUSTED_PROXIES="192.0.2.7") as portal:
+    with serving(data_dir, "--only", "agent", TRUSTED_PROXIES="192.0.2.7") as portal:
         text = script(portal.url, FORWARDED)
         assert f"\nPORTAL={portal.url}\n" in text
         assert "https" not in text
@@ -199,7 +199,7 @@ def test_nginx_passes_on_how_it_was_called(proxied: str) -> None:
 
 
 def test_the_setting_wins(data_dir: Path) -> None:
-    with serving(data_dir, PORTAL_URL="https://EPortal.corp:443/") as portal:
+    with serving(data_dir, "--only", "agent", PORTAL_URL="https://EPortal.corp:443/") as portal:
         assert "\nPORTAL=https://eportal.corp\n" in script(portal.url, {"Host": "x;reboot"})
 
 

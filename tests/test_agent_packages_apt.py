@@ -69,12 +69,12 @@ def test_apt_installs_the_agent_and_again_when_the_upstream_is_away(
     with nginx(tmp_path / "nginx", protected(upstream, tmp_path / "auth")) as url:
         assert requests.get(f"{url}/kernelcare/kernelcare.gpg", timeout=5).status_code == 401
         portal_settings = {"AGENT_REPO_URL": url, "AGENT_REPO_FRESH": "0", **SETTINGS}
-        with serving(data_dir, **portal_settings) as portal:
+        with serving(data_dir, "--only", "agent", **portal_settings) as portal:
             first = debs.host(tmp_path / "first")
             run_script(portal.url, "install-kernelcare", first, KCARE_MAILTO="ops@example.com")
             assert installed(first) == "1.0\n"
     # The upstream is stopped now; the portal starts anew, and so does the host.
-    with serving(data_dir, **portal_settings) as portal:
+    with serving(data_dir, "--only", "agent", **portal_settings) as portal:
         second = debs.host(tmp_path / "second")
         run_script(portal.url, "install-kernelcare", second)
         assert installed(second) == "1.0\n"
@@ -94,7 +94,9 @@ def test_apt_finds_a_new_version_as_soon_as_its_index_is_asked_for(
     upstream = repository(tmp_path / "upstream", key, "1.0", by_hash=False)
     with (
         nginx(tmp_path / "nginx", protected(upstream, tmp_path / "auth")) as url,
-        serving(data_dir, AGENT_REPO_URL=url, AGENT_REPO_FRESH="0", **SETTINGS) as portal,
+        serving(
+            data_dir, "--only", "agent", AGENT_REPO_URL=url, AGENT_REPO_FRESH="0", **SETTINGS
+        ) as portal,
     ):
         host = debs.host(tmp_path / "host")
         run_script(portal.url, "install-kernelcare", host)

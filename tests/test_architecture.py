@@ -160,7 +160,7 @@ def test_every_exported_name_is_there() -> None:
 
 
 def test_only_the_entry_points_name_the_bundled_plugins() -> None:
-    packages = {value.partition(":")[0] for value in PROJECT["entry-points"]["eportal"].values()}
+    packages = {re.split("[:.]", value)[0] for value in PROJECT["entry-points"]["eportal"].values()}
     bundled = {path.name for path in PLUGINS.glob("*/*") if (path / "__init__.py").is_file()}
     assert packages == bundled
 

@@ -1,4 +1,4 @@
-"""Every product of ours passes the suite that we offer to others."""
+"""Every product made of archives passes the suite that we offer to others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import eportal_dbcare
 import eportal_kernelcare
 import eportal_libcare
 import eportal_qemucare
+from eportal_core import PatchsetPlugin, PatchsetSpec, Product
 from eportal_core.testing import ProductConformance
+
+
+class TestShortNumbers(ProductConformance):
+    """Targets that could be levels, of a product that is composed after the kernel's."""
+
+    plugin = PatchsetPlugin(
+        PatchsetSpec(Product("zfw", "zfw", "ZFW"), r"F\d{8}_\d", "zfw", target=r"[1-9]\d{3}")
+    )
 
 
 class TestKernelCare(ProductConformance):

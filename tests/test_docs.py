@@ -14,10 +14,13 @@ import pytest
 import eportal_core
 from eportal_core import hookspecs
 from eportal_core.commands.root import root_command
+from eportal_core.models import DISABLED, ENABLED, UNDEPLOYED
 from eportal_core.plugins import GROUP, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: What a patchset may become in a feed.
+STATES = (ENABLED, DISABLED, UNDEPLOYED)
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -44,7 +47,7 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
     commands = (ROOT / "docs/commands.md").read_text()
     known = set(re.findall(r"^## kc\.eportal (.+)$", commands, re.M))
     if page.name == "plugins.md":
-        known |= commands_of_the_examples()
+        known |= commands_of_the_examples() | {"blocklist"}
     groups = {name.split()[0] for name in known if " " in name}
     hidden = {"migratedb"}
     for first, second in re.findall(
@@ -101,6 +104,14 @@ def test_every_exported_name_has_a_row_that_says_something() -> None:
     for name, row in rows.items():
         assert row.partition("\n")[2].strip() not in ("", "None"), f"{name} is not documented"
         assert " at 0x" not in row
+
+
+def test_every_event_of_the_core_is_documented() -> None:
+    text = "".join(path.read_text() for path in (ROOT / "eportal_core").rglob("*.py"))
+    kinds = set(re.findall(r'Event\("(\w+\.\w+)"', text))
+    told = set(re.findall(r"`(\w+\.\w+)`", (ROOT / "docs/plugins.md").read_text()))
+    assert len(kinds) > 5
+    assert kinds | {f"patchset.{state}" for state in STATES} <= told
 
 
 def test_the_tutorial_is_all_of_the_examples() -> None:

@@ -6,14 +6,18 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eportal_core import Job, Portal, PortalError, db
+from eportal_core.jobs import all_jobs
 from tests.support.esu_world import REPOSITORY, Packages, World, packages, world
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.rpms import Signer, end_agent
 
 HELLO = "Packages/h/hello-1.0-1.noarch.rpm"
@@ -233,6 +237,15 @@ class TestAttacks:
         repomd.write_text(repomd.read_text() + "<!-- -->")
         assert "The signature of repomd.xml is refused" in mirrored.refused()
 
+    def test_a_keyring_of_a_crash_does_not_count(self, mirrored: World, tmp_path: Path) -> None:
+        other = Signer.make(tmp_path / "gpg", "other")
+        mirrored.publish()
+        other.sign(mirrored.source)
+        end_agent(other.home)
+        shutil.copytree(other.home, mirrored.mirror / ".keyring")
+        assert "no public key" in mirrored.refused()
+        assert not (mirrored.mirror / ".keyring").exists()
+
     def test_a_tampered_repomd(self, mirrored: World) -> None:
         mirrored.publish()
         repomd = mirrored.source / "repodata/repomd.xml"
@@ -425,3 +438,26 @@ class TestList:
         assert f"ok  esu {REPOSITORY}: 1 packages, mirrored 2" in doctor(esu)
         (esu.mirror / HELLO).unlink()
         assert "incomplete\n    Run kc.eportal esu update" in doctor(esu)
+
+
+class TestJob:
+    @pytest.fixture
+    def job(self, esu: World) -> Iterator[Job]:
+        settings = {**esu.settings, "ESU_REPOSITORIES": [REPOSITORY], "ESU_UPDATE_PERIOD": 60}
+        portal = opened(esu.data_dir, **settings)
+        (found,) = [job for job in all_jobs(portal) if job.name == "esu-update"]
+        yield found
+        db.database.obj.close_all()
+
+    def test_it_updates(self, job: Job, esu: World) -> None:
+        assert job.period == 60
+        assert job.run() == f"{REPOSITORY}: 1 packages were fetched, 1 are mirrored"
+        assert HELLO in esu.seen()
+
+    def test_it_says_what_went_wrong(self, job: Job, esu: World) -> None:
+        esu.upstream.broken = {"repomd.xml.asc"}
+        with pytest.raises(PortalError, match=f"{REPOSITORY}: .*repomd.xml.asc answered 403"):
+            job.run()
+
+    def test_without_a_period_there_is_none(self, portal: Portal) -> None:
+        assert "esu-update" not in {job.name for job in all_jobs(portal)}

@@ -36,7 +36,13 @@ def compose(
             _claim(owners, plugin, route)
             routes.append(route)
     # A path that may begin with anything, such as a feed, hides none that begins with a name.
-    return sorted(routes, key=lambda route: getattr(route, "path", "").startswith("/{"))
+    return sorted(routes, key=_openness)
+
+
+def _openness(route: BaseRoute) -> tuple[bool, ...]:
+    """Sorts paths that begin with a parameter last; of those, the earlier a name the sooner."""
+    path: str = getattr(route, "path", "")
+    return tuple(part.startswith("{") for part in path.split("/")) if path.startswith("/{") else ()
 
 
 def _claim(owners: dict[str, str], owner: str, route: BaseRoute) -> None:

@@ -13,8 +13,13 @@ import signal
 import sys
 from pathlib import Path
 
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from eportal_core.portal import Portal
+from eportal_kernelcare.packages.repository import repository_routes
 from tests.support.mortal import watch
-from tests.support.repositories import passing
+from tests.support.opening import opened
 
 
 def _die_before(folder: str, number: int) -> None:
@@ -30,12 +35,12 @@ def _die_before(folder: str, number: int) -> None:
     watch(folder, step)
 
 
-def _ask(data_dir: Path, url: str, path: str, die_at: int, output: int) -> None:
+def _ask(portal: Portal, path: str, die_at: int, output: int) -> None:
     """The forked process: it does not return."""
     try:
-        with passing(data_dir, AGENT_REPO_URL=url, AGENT_REPO_FRESH=0) as client:
+        with TestClient(Starlette(routes=repository_routes(portal))) as client:
             if die_at:
-                _die_before(str(data_dir / "cache"), die_at)
+                _die_before(str(portal.config.data_dir / "cache"), die_at)
             answer = client.get(f"/repo{path}")
             os.write(output, json.dumps([answer.status_code, answer.text]).encode())
     finally:
@@ -44,11 +49,12 @@ def _ask(data_dir: Path, url: str, path: str, die_at: int, output: int) -> None:
 
 def main() -> None:
     data_dir, url, path = sys.argv[1:]
+    portal = opened(Path(data_dir), AGENT_REPO_URL=url, AGENT_REPO_FRESH=0)
     for line in sys.stdin:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _ask(Path(data_dir), url, path, int(line), writing)
+            _ask(portal, path, int(line), writing)
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read().decode()

@@ -12,7 +12,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 _BLOCK = re.compile(
-    r"<!-- include examples/(?P<file>\S+).*? -->\n```\w+\n(?P<code>.*?)\n```\n"
+    r"<!-- (?:include examples/|file )(?P<file>\S+).*? -->\n```\w+\n(?P<code>.*?)\n```\n"
     r"|```console\n(?P<typed>.*?)\n```\n",
     re.S,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import count
+from pathlib import Path
 
 from eportal_core.testing.agents import Agents, View
 from eportal_core.testing.crash import COMMIT, deploy_and_die
@@ -18,6 +20,7 @@ class CrashChecks(Checks):
         new_world: Callable[[str], AbstractContextManager[World]],
         patchsets: list[str],
         machines: list[str],
+        tmp_path: Path,
     ) -> None:
         older, newer, _ = patchsets
         changed, added, _ = machines
@@ -26,19 +29,20 @@ class CrashChecks(Checks):
         def views(agents: Agents, server: str) -> list[View]:
             return agents.views(server, [changed, added], [OLD, NEW])
 
-        with new_world("whole") as world:
-            first = world.pack(older, {changed: OLD})
-            second = world.pack(newer, {changed: NEW, added: NEW})
-            world.deploy(first)
-            before = world.state()
-            world.deploy(second)
-            after = world.state()
+        with new_world("before") as world:
+            world.deploy(world.pack(older, {changed: OLD}))
+            archive = world.pack(newer, {changed: NEW, added: NEW})
+            before = world.files()
             nothing = [seen(world, OLD), View()]
             everything = [seen(world, NEW, OLD), seen(world, NEW)]
+        shutil.copytree(tmp_path / "before", tmp_path / "after")
+        with new_world("after") as world:
+            world.deploy(archive)
+            after = world.files()
         for moment in count(1):
+            shutil.copytree(tmp_path / "before", tmp_path / f"killed{moment}")
             with new_world(f"killed{moment}") as world:
-                world.deploy(first)
-                step = deploy_and_die(world, second, moment)
+                step = deploy_and_die(world, archive, moment)
                 is_done = COMMIT in steps
                 steps.append(step)
                 with world.agents() as agents:
@@ -46,12 +50,12 @@ class CrashChecks(Checks):
                     expected = everything if is_done else nothing
                     assert views(agents, server) == expected, f"killed before {step}"
                     world.portal.storage.sweep()
-                    left = (after if is_done else before).files
+                    left = after if is_done else before
                     assert not world.differs_from(left), f"killed before {step}, then swept"
                     assert world.verify().exit_code == 0, world.verify().output
-                    world.deploy(second)
+                    world.deploy(archive)
                     assert views(agents, server) == everything
-                assert not world.differs_from(after.files)
+                assert not world.differs_from(after)
             if not step:
                 break
         # It was killed before anything was renamed, between renames, and after the transaction.

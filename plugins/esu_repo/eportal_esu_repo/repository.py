@@ -78,6 +78,10 @@ class Repository:
         return self.folder / ".incoming"
 
     @property
+    def keyring(self) -> Path:
+        return self.folder / ".keyring"
+
+    @property
     def _mark(self) -> Path:
         return self.folder / ".mirrored"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from pathlib import Path
 
 from eportal_core import InvalidValue, UpstreamError
@@ -11,10 +11,11 @@ from eportal_core import InvalidValue, UpstreamError
 _OPTIONS = ["--no-autostart", "--no-auto-key-locate", "--trust-model", "always"]
 
 
-def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
+def check_signature(data: bytes, signature: bytes, keys: Path, home: Path) -> None:
     """Return when ``signature``, detached, is good for ``data`` and by one of ``keys``.
 
-    keys: file of armored public keys.
+    keys: file of armored public keys. home: folder for gpg, ours alone; what a crash left in it
+    does not count, and nothing is left.
 
     Raises:
         InvalidValue: the file of keys cannot be used, or gpg is not installed.
@@ -26,16 +27,20 @@ def check_signature(data: bytes, signature: bytes, keys: Path) -> None:
         armored = keys.read_bytes()
     except OSError as error:
         raise InvalidValue(f"ESU_GPG_KEY: {keys} cannot be read: {error.strerror}.") from error
-    with tempfile.TemporaryDirectory(prefix="eportal-esu-") as home:
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True, mode=0o700)
+    try:
         try:
-            gpg = gnupg.GPG(gnupghome=home, options=_OPTIONS)
+            gpg = gnupg.GPG(gnupghome=str(home), options=_OPTIONS)
         except (OSError, ValueError) as error:
             raise InvalidValue("gpg cannot be run: install the package gnupg.") from error
         if not gpg.import_keys(armored).fingerprints:
             raise InvalidValue(f"ESU_GPG_KEY: {keys} holds no public key.")
-        detached = Path(home) / "signature"
+        detached = home / "signature"
         detached.write_bytes(signature)
         found = gpg.verify_data(str(detached), data)
+    finally:
+        shutil.rmtree(home)
     if not found.valid or found.problems or found.returncode:
         reason = found.problems[-1]["status"] if found.problems else found.status
         raise UpstreamError(f"The signature of repomd.xml is refused: {reason or 'there is none'}.")

@@ -90,7 +90,7 @@ class _Update:
         """
         repository, before = self._repository, self._before
         data, signature = self._get(REPOMD), self._get(SIGNATURE)
-        check_signature(data, signature, self._source.key)
+        check_signature(data, signature, self._source.key, repository.keyring)
         repomd = read_repomd(data, self._source.metadata_limit)
         generation = repository.generation(data, signature)
         if before and before != generation:

@@ -8,7 +8,6 @@ plugin = PatchsetPlugin(
         product=Product(name="kernel", command="kcare", title="KernelCare", checkin=True),
         archive_name=r"K?\d{8}_\d+",
         tree="resources",
-        agent_path="",
         public_files=frozenset({"kpatch.info", "kpatch.info.sig"}),
         agent_routes=kernel_routes,
         legacy_options=True,
