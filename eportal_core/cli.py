@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -92,8 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What agents report may have characters that this terminal has not.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # A reader that had enough ends us quietly, as it ends any other program.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Who reads our log may go at any time; what is being done is done to its end.
+    logging.raiseExceptions = False
     try:
         plugins = load()
         session = Session(plugins, os.environ)
@@ -104,8 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             obj=session,
             standalone_mode=False,
         )
+        sys.stdout.flush()
     except (click.ClickException, PortalError) as error:
         return show_error(error, PROGRAM)
     except click.Abort:
         return 130
+    except BrokenPipeError:
+        return _reader_has_gone()
     return code if isinstance(code, int) else 0
+
+
+def _reader_has_gone() -> int:
+    """End quietly, as click does when it notices by itself; Python would complain at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return 1

@@ -41,8 +41,6 @@ def run_one(portal: Portal, part: str) -> None:
     listener = _listen(*address)
     if lifeline := os.environ.get(_LIFELINE):
         threading.Thread(target=_end_with_parent, args=[int(lifeline)], daemon=True).start()
-    # A client that hangs up ends its request; as for a command, it would end the process.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Each connection is a descriptor; the usual soft limit of 1,024 is no fleet's.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

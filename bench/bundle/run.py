@@ -152,7 +152,7 @@ def main() -> None:
             ratios = [mine / theirs for mine, theirs in pairs]
             mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
             print(
-                f"{len(bodies.pop()):9} bytes: ePortal {mine:.0f} us, static {theirs:.0f} us of CPU;"
+                f"{len(bodies.pop()):9} bytes: ePortal {mine:.0f} us of CPU, static {theirs:.0f};"
                 f" ratio {statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}],"
                 f" goal at most 1.1",
                 flush=True,

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
@@ -116,11 +115,11 @@ def _own_database() -> Iterator[None]:
 
 @contextmanager
 def _own_process_state() -> Iterator[None]:
-    """What ``main`` sets for its whole process: where log lines go, and how SIGPIPE ends it."""
+    """What ``main`` sets for its whole process: where log lines go."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels: Mapping[str, int] = {name: logging.getLogger(name).level for name in TALKATIVE}
-    pipe = signal.getsignal(signal.SIGPIPE)
+    complains = logging.raiseExceptions
     root.handlers.clear()
     try:
         yield
@@ -129,4 +128,4 @@ def _own_process_state() -> Iterator[None]:
         root.setLevel(level)
         for name, before in levels.items():
             logging.getLogger(name).setLevel(before)
-        signal.signal(signal.SIGPIPE, pipe)
+        logging.raiseExceptions = complains

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import click
 
 from eportal_core import Group, Portal, PortalError, json_option, pass_portal, show
@@ -37,8 +35,6 @@ def update_command(portal: Portal, repository: tuple[str, ...]) -> None:
     """fetch what is new upstream; clients see it when all of it is there and verified"""
     from eportal_esu_repo.update import update
 
-    # An upstream that hangs up is an error to be told, and not the silent end of this process.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     failed = False
     for name, outcome in update(portal, repository):
         refused = isinstance(outcome, PortalError)
