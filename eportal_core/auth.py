@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from eportal_core.errors import AccessDenied
+import logging
+
+from eportal_core.errors import AccessDenied, PluginError
 from eportal_core.portal import Portal
 from eportal_core.types import Identity
+
+log = logging.getLogger("eportal.auth")
 
 
 def authenticate(portal: Portal, username: str, password: str) -> Identity:
@@ -12,12 +16,17 @@ def authenticate(portal: Portal, username: str, password: str) -> Identity:
 
     Raises:
         AccessDenied: the name or the password is not known to any of them.
+        PluginError: a backend failed; why, is in the log alone.
     """
     # Some directories take an empty password for an anonymous login, and let it in.
     if username and password:
-        identity: Identity | None = portal.hook.eportal_authenticate(
-            portal=portal, username=username, password=password
-        )
+        try:
+            identity: Identity | None = portal.ask(
+                "eportal_authenticate", portal=portal, username=username, password=password
+            )
+        except PluginError as error:
+            log.error("%s", error)
+            raise PluginError("Users cannot be looked up; the portal's log says why.") from None
         if identity is not None:
             return identity
     raise AccessDenied("The name or the password is wrong.")

@@ -147,25 +147,13 @@ def download(
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         start = _resumable(part, url, size, checksum)
-        ranged = {"Range": f"bytes={start}-", **_if_range(part, checksum)} if start else {}
-        with get(session, url, {**(headers or {}), **ranged}) as response:
-            if start and not _goes_on(response, start):
-                if response.status_code not in (200, 206, 416):
-                    check_status(response, url)
-                # Another file now, or a server without ranges: from the beginning.
-                _forget(part)
-                if response.status_code != 200:
-                    raise UpstreamError(f"{shown(url)} has changed meanwhile; try again.")
-                start = 0
-            check_status(response, url)
+        with _rest(session, url, part, start, headers or {}) as (response, start):
             _note(part, response, url)
             total = _length(response, start)
             if size is not None and total not in (None, size):
-                _forget(part)
-                raise UpstreamError(f"{shown(url)} has {total} bytes, not {size}.")
+                raise _unusable(part, url, f"has {total} bytes, not {size}")
             if total is not None and total > limit:
-                _forget(part)
-                raise UpstreamError(f"{shown(url)} is longer than {limit} bytes.")
+                raise _unusable(part, url, f"is longer than {limit} bytes")
             _check_room(path, (total or size or 0) - start)
             with part.open("ab" if start else "wb") as file:
                 _receive(response, file, limit - start, progress)
@@ -173,14 +161,11 @@ def download(
                 os.fsync(file.fileno())
                 found = file.tell()
             if found > limit:
-                _forget(part)
-                raise UpstreamError(f"{shown(url)} is longer than {limit} bytes.")
+                raise _unusable(part, url, f"is longer than {limit} bytes")
             if total is not None and found < total:
                 raise UpstreamError(f"{shown(url)} stopped after {found} of {total} bytes.")
-        fault = _fault(part, size, checksum)
-        if fault:
-            _forget(part)
-            raise UpstreamError(f"{shown(url)} {fault}.")
+        if fault := _fault(part, size, checksum):
+            raise _unusable(part, url, fault)
         part.replace(path)
         _forget(part)
         sync_folder(path.parent)
@@ -207,6 +192,35 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+@contextmanager
+def _rest(
+    session: requests.Session, url: str, part: Path, start: int, headers: Mapping[str, str]
+) -> Iterator[tuple[requests.Response, int]]:
+    """A good answer, and at which byte of the file it begins: ``start``, or 0.
+
+    Raises:
+        UpstreamError: no answer, an error status, or other bytes than it was asked for.
+    """
+    if start:
+        ranged = {**headers, "Range": f"bytes={start}-", **_if_range(part)}
+        with get(session, url, ranged) as response:
+            if response.status_code != 416:
+                check_status(response, url)
+                if not _goes_on(response, start):
+                    # Another file now, or a server without ranges.
+                    _forget(part)
+                    if response.status_code == 206:
+                        raise UpstreamError(f"{shown(url)} sent another part of it.", answered=206)
+                    start = 0
+                yield response, start
+                return
+        # There is nothing behind that byte: another file, or a crash came before its last step.
+        _forget(part)
+    with get(session, url, headers) as response:
+        check_status(response, url)
+        yield response, 0
+
+
 def _receive(
     response: requests.Response,
     file: BinaryIO,
@@ -230,7 +244,8 @@ def _resumable(part: Path, url: str, size: int | None, checksum: tuple[str, str]
     except FileNotFoundError:
         return 0
     noted = _noted(part)
-    if noted.get("url") != url or (checksum is None and not _if_range(part, checksum)):
+    # Without a checksum, only the very same answer may be gone on with.
+    if noted.get("url") != url or (checksum is None and not _if_range(part)):
         return 0
     return have if size is None or have < size else 0
 
@@ -240,8 +255,8 @@ def _goes_on(response: requests.Response, start: int) -> bool:
     return response.status_code == 206 and said.startswith(f"bytes {start}-")
 
 
-def _if_range(part: Path, checksum: tuple[str, str] | None) -> dict[str, str]:
-    """Without a checksum, only the very same answer may be gone on with."""
+def _if_range(part: Path) -> dict[str, str]:
+    """Headers by which the rest comes only if the file is still the one that ``part`` is of."""
     noted = _noted(part)
     for name in _VALIDATORS:
         # Source: RFC 9110, 13.1.5: a weak tag cannot be used.
@@ -264,6 +279,12 @@ def _noted(part: Path) -> dict[str, str]:
 
 def _notes(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
+
+
+def _unusable(part: Path, url: str, fault: str) -> UpstreamError:
+    """The refusal of an answer, of which nothing is kept."""
+    _forget(part)
+    return UpstreamError(f"{shown(url)} {fault}.")
 
 
 def _forget(part: Path) -> None:

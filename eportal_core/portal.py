@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eportal_core import db
 from eportal_core.config import Config
-from eportal_core.errors import DatabaseError, NotFound, PluginError
+from eportal_core.errors import DatabaseError, NotFound, PluginError, PortalError
 from eportal_core.markers import THE_CORE
 from eportal_core.models import Level, Patchset, of_product, set_node
 from eportal_core.plugins import Plugins, claim
@@ -80,6 +80,23 @@ class Portal:
         """
         return {tree.product: tree.store for tree in self.trees() if tree.store is not None}
 
+    def ask(self, hook: str, **arguments: Any) -> Any:
+        """The first answer to ``hook``, one that stops there.
+
+        Raises:
+            PluginError: a plugin failed; the sentence names the hook and who implements it.
+        """
+        try:
+            return getattr(self.hook, hook)(**arguments)
+        except PortalError:
+            raise
+        # A stranger's code may raise anything.
+        except Exception as error:
+            names = ", ".join(self.plugins.implementing(hook))
+            raise PluginError(
+                f"{hook} failed in one of {names}: {type(error).__name__}: {error}."
+            ) from error
+
     def announce(self, event: Event) -> None:
         """Tell the plugins what was committed; one that fails is logged and changes nothing."""
         for plugin in self.plugins.implementing("eportal_event"):
@@ -106,7 +123,7 @@ def open_portal(config: Config, plugins: Plugins) -> Portal:
     """Open what ``config`` names; an empty data directory becomes a fresh portal.
 
     Raises:
-        PluginError: a required plugin is missing, or two plugins claim the same product.
+        PluginError: a required plugin is missing, or two plugins claim the same product or folder.
         StorageError: a folder cannot be made.
         DatabaseError: the database is of another version, or cannot be used.
     """
@@ -120,6 +137,8 @@ def open_portal(config: Config, plugins: Plugins) -> Portal:
         with db.connection():
             _check_schema(migrations(plugins))
         set_node(_instance_id(identity))
+    # Before anything is written into a folder that another product has.
+    portal.trees()
     return portal
 
 

@@ -145,7 +145,9 @@ def test_a_wrong_password_is_tried_on_no_other_backend(installed: Installed, adm
     assert last.asked == []
 
 
-def test_a_backend_that_fails_lets_nobody_in(installed: Installed, admin: Serve) -> None:
+def test_a_backend_that_fails_lets_nobody_in(
+    installed: Installed, admin: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     class Fails:
         @hookimpl(tryfirst=True)
         def eportal_authenticate(self, portal: Portal, username: str, password: str) -> None:
@@ -156,7 +158,11 @@ def test_a_backend_that_fails_lets_nobody_in(installed: Installed, admin: Serve)
     with admin() as client:
         answer = client.get("/admin/api/whoami", headers=basic("anna", "a"))
     assert answer.status_code == 500
-    assert "anna" not in answer.text
+    assert answer.json() == {
+        "error": "plugin",
+        "detail": "Users cannot be looked up; the portal's log says why.",
+    }
+    assert "eportal_authenticate failed in one of fails, file: ZeroDivisionError" in caplog.text
 
 
 def test_a_portal_without_backends_lets_nobody_in(admin: Serve) -> None:

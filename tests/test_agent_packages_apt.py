@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests.support import debs
+from tests.support.rpms import Signer, end_agent
 from tests.support.serving import serving
 from tests.support.upstreams import nginx
 
@@ -18,18 +19,18 @@ SETTINGS = {"AGENT_REPO_USER": "portal", "AGENT_REPO_PASSWORD": "s3cret"}
 
 
 @pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[debs.SigningKey]:
-    key = debs.SigningKey.make(tmp_path_factory.mktemp("key") / "home")
-    yield key
-    key.stop()
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
+    signer = Signer.make(tmp_path_factory.mktemp("key") / "home", "kernelcare")
+    yield signer
+    end_agent(signer.home)
 
 
-def repository(root: Path, key: debs.SigningKey, *versions: str, by_hash: bool = True) -> Path:
+def repository(root: Path, signer: Signer, *versions: str, by_hash: bool = True) -> Path:
     """What the upstream has: packages for Debian 12, and the key, at the paths of the defaults."""
     packages = [debs.make_deb(root.parent, version) for version in versions]
-    debs.publish(root / "kernelcare-debian/12", packages, key, by_hash=by_hash)
+    debs.publish(root / "kernelcare-debian/12", packages, signer, by_hash=by_hash)
     (root / "kernelcare").mkdir(exist_ok=True)
-    (root / "kernelcare/kernelcare.gpg").write_bytes(key.gpg("--export"))
+    signer.gpg("--output", root / "kernelcare/kernelcare.gpg", "--export")
     return root
 
 
@@ -63,9 +64,9 @@ def installed(root: Path) -> str:
 
 
 def test_apt_installs_the_agent_and_again_when_the_upstream_is_away(
-    tmp_path: Path, data_dir: Path, key: debs.SigningKey
+    tmp_path: Path, data_dir: Path, signer: Signer
 ) -> None:
-    upstream = repository(tmp_path / "upstream", key, "1.0")
+    upstream = repository(tmp_path / "upstream", signer, "1.0")
     with nginx(tmp_path / "nginx", protected(upstream, tmp_path / "auth")) as url:
         assert requests.get(f"{url}/kernelcare/kernelcare.gpg", timeout=5).status_code == 401
         portal_settings = {"AGENT_REPO_URL": url, "AGENT_REPO_FRESH": "0", **SETTINGS}
@@ -89,9 +90,9 @@ def first_port(config: str) -> str:
 
 
 def test_apt_finds_a_new_version_as_soon_as_its_index_is_asked_for(
-    tmp_path: Path, data_dir: Path, key: debs.SigningKey
+    tmp_path: Path, data_dir: Path, signer: Signer
 ) -> None:
-    upstream = repository(tmp_path / "upstream", key, "1.0", by_hash=False)
+    upstream = repository(tmp_path / "upstream", signer, "1.0", by_hash=False)
     with (
         nginx(tmp_path / "nginx", protected(upstream, tmp_path / "auth")) as url,
         serving(
@@ -100,6 +101,6 @@ def test_apt_finds_a_new_version_as_soon_as_its_index_is_asked_for(
     ):
         host = debs.host(tmp_path / "host")
         run_script(portal.url, "install-kernelcare", host)
-        repository(upstream, key, "1.0", "2.0", by_hash=False)
+        repository(upstream, signer, "1.0", "2.0", by_hash=False)
         run_script(portal.url, "install-kernelcare", host)
         assert installed(host) == "2.0\n"

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support.debs import SigningKey
+from tests.support.rpms import Signer, build_rpm, end_agent, make_repodata
 from tests.support.serving import serving
 from tests.support.upstreams import nginx
-
-SPEC = """
-Name: kernelcare
-Version: 1.0
-Release: 1
-Summary: Stands for the agent
-License: Apache-2.0
-BuildArch: noarch
-AutoReqProv: no
-%description
-Stands for the agent.
-%install
-mkdir -p %{buildroot}/usr/bin
-printf '#!/bin/sh\\necho 1.0\\n' >%{buildroot}/usr/bin/kcarectl
-chmod 755 %{buildroot}/usr/bin/kcarectl
-%files
-/usr/bin/kcarectl
-"""
 
 
 def run(*command: object, **environ: str) -> str:
@@ -43,30 +24,18 @@ def run(*command: object, **environ: str) -> str:
     return done.stdout
 
 
-def repository(root: Path, work: Path) -> None:
+def repository(root: Path, home: Path) -> None:
     """A signed package for release 9, and the key, at the paths of the defaults."""
     folder = root / "kernelcare/9/x86_64"
     folder.mkdir(parents=True)
-    work.mkdir()
-    (work / "kernelcare.spec").write_text(SPEC)
-    directories = [f"--define=_topdir {work}", f"--define=_rpmdir {folder}"]
-    run("rpmbuild", "-bb", "--quiet", *directories, work / "kernelcare.spec")
-    (package,) = folder.rglob("*.rpm")
-    key = SigningKey.make(work / "home")
+    package = build_rpm(folder, "kernelcare")
+    signer = Signer.make(home, "kernelcare")
     try:
-        run(
-            "rpmsign",
-            "--define=_gpg_name packages@example.com",
-            f"--define=__gpg {shutil.which('gpg')}",
-            "--addsign",
-            package,
-            GNUPGHOME=str(key.home),
-        )
-        public = key.gpg("--armor", "--export")
+        signer.sign_rpms([package])
+        signer.public_key(root / "kernelcare/RPM-GPG-KEY-KernelCare")
     finally:
-        key.stop()
-    (root / "kernelcare/RPM-GPG-KEY-KernelCare").write_bytes(public)
-    run("createrepo_c", "-q", "--no-database", folder)
+        end_agent(signer.home)
+    make_repodata(folder)
 
 
 def host(root: Path) -> Path:
@@ -82,7 +51,7 @@ def test_dnf_installs_the_agent_and_again_when_the_upstream_is_away(
     tmp_path: Path, data_dir: Path
 ) -> None:
     upstream = tmp_path / "upstream"
-    repository(upstream, tmp_path / "work")
+    repository(upstream, tmp_path / "gpg")
     with nginx(tmp_path / "nginx", f"location / {{ root {upstream}; }}") as url:
         first, second = host(tmp_path / "first"), host(tmp_path / "second")
         settings = {"AGENT_REPO_URL": url, "AGENT_REPO_FRESH": "0"}
@@ -94,4 +63,4 @@ def test_dnf_installs_the_agent_and_again_when_the_upstream_is_away(
 
 def install(portal: str, root: Path) -> None:
     run("sh", "-c", f"curl -s {portal}/install-kernelcare | sh", EPORTAL_ROOT=str(root))
-    assert run(root / "usr/bin/kcarectl") == "1.0\n"
+    assert (root / "opt/esu/kernelcare").read_bytes().startswith(b"kernelcare-1.0\n")

@@ -213,5 +213,5 @@ def test_a_folder_that_a_product_cannot_have_stops_the_start(
     installed.plugin("one", one)
     installed.plugin("two", two)
     with pytest.raises(PluginError) as refusal:
-        agent_app(opened(installed.load(), data_dir))
+        opened(installed.load(), data_dir)
     assert str(refusal.value) == sentence

@@ -132,6 +132,21 @@ def test_a_plugin_that_fails_in_a_hook_is_named(installed: Installed) -> None:
         cli.build(installed.load())
 
 
+def test_a_plugin_that_fails_to_deploy_is_named(
+    installed: Installed, data_dir: Path, tmp_path: Path
+) -> None:
+    class Fails:
+        @hookimpl(tryfirst=True)
+        def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> None:
+            raise ZeroDivisionError("division by zero")
+
+    installed.plugin("fails", Fails())
+    portal = opened(installed.load(), data_dir)
+    sentence = "eportal_deploy failed in one of fails: ZeroDivisionError: division by zero."
+    with db.connection(), pytest.raises(PluginError, match=re.escape(sentence)):
+        patchsets.deploy(portal, KERNEL, tmp_path)
+
+
 def test_an_event_reaches_every_plugin(
     installed: Installed, data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

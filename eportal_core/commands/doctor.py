@@ -36,7 +36,7 @@ def doctor_command(portal: Portal, as_json: bool) -> None:
     else:
         for check in checks:
             click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name}: {check.finding}")
-            if check.advice:
+            if check.advice and not check.ok:
                 click.echo(f"    {check.advice}")
     if not all(check.ok for check in checks):
         raise click.exceptions.Exit(1)
@@ -56,7 +56,7 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
     ):
         free = shutil.disk_usage(folder).free
         enough = free >= _LITTLE_SPACE
-        advice = "" if enough else "Free some space: see kc.eportal --clean-releases."
+        advice = "Free some space: see kc.eportal --clean-releases."
         yield Check(name, enough, f"{folder}, {free >> 20} MiB free", advice)
     clones = [row for row in queries.servers() if row["clones"]]
     for row in clones:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import click
 
@@ -53,6 +54,10 @@ class Group(_Described, click.Group):
 
     command_class = Command
     group_class = type
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # A group alone is told what is missing, as argparse does.
+        super().__init__(*arguments, **{"no_args_is_help": False, **options})
 
     def describe(self, ctx: click.Context) -> argparse.ArgumentParser:
         parser = super().describe(ctx)

@@ -55,7 +55,7 @@ def deploy(
     feeds.get(feed)
     state = ENABLED if enable else DISABLED
     with portal.storage.exclusive():
-        release = portal.hook.eportal_deploy(portal=portal, product=product.name, archive=archive)
+        release = portal.ask("eportal_deploy", portal=portal, product=product.name, archive=archive)
         if release is None:
             raise InvalidValue(f"{product.title} is not made of archives.")
         with db.database.atomic():
@@ -123,8 +123,8 @@ def _unroll(
     """Whether it was done: ``only_if`` is asked in the transaction that does it."""
     with portal.storage.exclusive():
         patchset = get(product, name)
-        published = portal.hook.eportal_unroll(
-            portal=portal, product=product.name, patchset=name, delete=delete
+        published = portal.ask(
+            "eportal_unroll", portal=portal, product=product.name, patchset=name, delete=delete
         )
         if published is None:
             raise InvalidValue(f"No plugin takes back a patchset of {product.title}.")

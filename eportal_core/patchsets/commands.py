@@ -30,7 +30,6 @@ def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
         product.command,
         help=f"manage {product.title} patchsets",
         short_help=f"manage {product.title} patchsets",
-        no_args_is_help=False,
     )
     for add in (_updates, _deploy, _unroll, _states, _list, _verify, _pack):
         add(group, spec)

@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.rpms import Signer
 
 _CRON = "/etc/cron.d/kcare-cron"
 _CONFIG = "/etc/sysconfig/kcare/kcare.conf"
-
-
-@dataclass(frozen=True)
-class SigningKey:
-    """A fresh OpenPGP key in a keyring of its own."""
-
-    home: Path
-
-    @classmethod
-    def make(cls, home: Path) -> SigningKey:
-        home.mkdir(mode=0o700)
-        key = cls(home)
-        key.gpg("--quick-gen-key", "packages@example.com", "rsa2048", "sign", "never")
-        return key
-
-    def gpg(self, *arguments: object) -> bytes:
-        return subprocess.run(
-            ["gpg", "--batch", "--quiet", "--passphrase", "", *map(str, arguments)],
-            env={**os.environ, "GNUPGHOME": str(self.home)},
-            capture_output=True,
-            check=True,
-        ).stdout
-
-    def stop(self) -> None:
-        """End the agent that gpg leaves behind."""
-        subprocess.run(
-            ["gpgconf", "--kill", "all"],
-            env={**os.environ, "GNUPGHOME": str(self.home)},
-            check=True,
-        )
 
 
 def make_deb(folder: Path, version: str) -> Path:
@@ -66,7 +36,7 @@ def make_deb(folder: Path, version: str) -> Path:
     return package
 
 
-def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool) -> None:
+def publish(root: Path, packages: list[Path], signer: Signer, *, by_hash: bool) -> None:
     """Make ``root`` a repository with suite ``stable`` and component ``main``.
 
     by_hash: clients may ask for indexes by their hashes, as in most repositories today.
@@ -97,8 +67,7 @@ def publish(root: Path, packages: list[Path], key: SigningKey, *, by_hash: bool)
             place.write_bytes(listing)
     (root / "dists/stable/Release").write_bytes(release)
     inrelease = root / "dists/stable/InRelease"
-    inrelease.unlink(missing_ok=True)
-    key.gpg("--clearsign", "--output", inrelease, root / "dists/stable/Release")
+    signer.gpg("--clearsign", "--output", inrelease, root / "dists/stable/Release")
 
 
 def _ftparchive(root: Path, *arguments: str) -> bytes:

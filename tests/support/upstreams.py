@@ -14,6 +14,7 @@ from pathlib import Path
 
 import requests
 
+from tests.support.polling import eventually
 from tests.support.serving import free_ports
 
 #: Pieces in which a body is sent, bytes.
@@ -86,6 +87,9 @@ def upstream(port: int = 0) -> Iterator[Upstream]:
             if "range" in headers and headers.get("if-range", tag) == tag:
                 start = int(headers["range"].removeprefix("bytes=").partition("-")[0])
                 validators["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+                if start >= len(body):
+                    self.answer(416, {"Content-Range": f"bytes */{len(body)}"})
+                    return
             self.answer(206 if start else 200, validators, body[start:])
 
         def answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
@@ -147,20 +151,17 @@ def nginx(folder: Path, locations: str) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(url, process)
+        eventually(lambda: _answers(url, process))
         yield url
     finally:
         process.terminate()
         process.wait(timeout=10)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "nginx ended"
-        try:
-            requests.get(url, timeout=2)
-            return
-        except requests.ConnectionError:
-            time.sleep(0.02)
-    raise AssertionError("nginx does not answer")
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "nginx ended"
+    try:
+        requests.get(url, timeout=2)
+    except requests.ConnectionError:
+        return False
+    return True

@@ -24,7 +24,6 @@ esu_group = Group(
     "esu",
     help="manage the mirror of the ESU and FIPS repositories",
     short_help="manage the mirror of ESU repositories",
-    no_args_is_help=False,
 )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 
 import anyio
 
@@ -75,26 +75,17 @@ class Flights:
 
 
 async def _in_own_thread(work: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def report(error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    done: Future[None] = Future()
+    # From now on it cannot be cancelled: whoever waits may go, the thread goes on.
+    done.set_running_or_notify_cancel()
 
     def run() -> None:
-        error: BaseException | None = None
         try:
             work()
-        except BaseException as raised:
-            error = raised
-        # The loop may have ended meanwhile, and nobody waits.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(report, error)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     threading.Thread(target=run, name="agent packages", daemon=True).start()
-    await done
+    await asyncio.wrap_future(done)

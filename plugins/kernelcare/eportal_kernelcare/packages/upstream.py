@@ -69,17 +69,16 @@ class Upstream:
         self, path: str, place: Path, limit: int, conditions: Mapping[str, str]
     ) -> Mapping[str, str]:
         url = f"{self.url}/{quote(path, safe='/~')}"
-        part = place.with_name(f"{place.name}.part")
         session = self._session()
-        came = 0
+        came = tries = 0
 
         def count(size: int) -> None:
             nonlocal came
             came += size
 
         try:
-            for tries_left in reversed(range(_TRIES)):
-                came, had_part = 0, part.exists()
+            while True:
+                came, tries = 0, tries + 1
                 try:
                     headers = http.download(
                         session,
@@ -91,18 +90,15 @@ class Upstream:
                         progress=count,
                     )
                 except UpstreamError as error:
-                    # It went on, or had to begin again because the file is another one now.
-                    moved = came > 0 or (had_part and not part.exists())
-                    if error.answered or not moved or not tries_left:
-                        if not error.answered and not came:
-                            self._away_until = time.monotonic() + PAUSE
+                    if not error.answered and not came:
+                        self._away_until = time.monotonic() + PAUSE
+                    if error.answered or not came or tries == _TRIES:
                         raise
                 else:
                     _check_type(path, headers)
                     return headers
         finally:
             self._sessions.append(session)
-        raise AssertionError("the last try returns or raises")
 
     def _session(self) -> requests.Session:
         with self._lock:
