@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from eportal_core.commands.session import pass_portal
     from eportal_core.commands.usage import Command, Group
     from eportal_core.config import Setting
+    from eportal_core.downloads import download
     from eportal_core.patchsets.levels import LatestLevel, latest_levels
     from eportal_core.patchsets.progress import progress_bar
     from eportal_core.patchsets.store import PatchsetStore
@@ -54,13 +55,14 @@ _LAZY = {
     "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
     "Group": "eportal_core.commands.usage",
+    "LatestLevel": "eportal_core.patchsets.levels",
     "PatchsetStore": "eportal_core.patchsets.store",
     "Portal": "eportal_core.portal",
     "Setting": "eportal_core.config",
     "admit": "eportal_core.agent.access",
     "disk_errors": "eportal_core.storage",
+    "download": "eportal_core.downloads",
     "exchange": "eportal_core.storage",
-    "LatestLevel": "eportal_core.patchsets.levels",
     "json_option": "eportal_core.commands.listing",
     "latest_levels": "eportal_core.patchsets.levels",
     "memory_of": "eportal_core.agent.access",
@@ -108,6 +110,7 @@ __all__ = [
     "UpstreamError",
     "admit",
     "disk_errors",
+    "download",
     "exchange",
     "hookimpl",
     "http",

@@ -24,7 +24,7 @@ def authenticate(portal: Portal, username: str, password: str) -> Identity:
             identity: Identity | None = portal.ask(
                 "eportal_authenticate", portal=portal, username=username, password=password
             )
-        except PluginError as error:
+        except (PluginError, OSError) as error:
             log.error("%s", error)
             raise PluginError("Users cannot be looked up; the portal's log says why.") from None
         if identity is not None:

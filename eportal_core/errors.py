@@ -88,7 +88,7 @@ class UpstreamError(PortalError):
 
 
 class AccessDenied(PortalError):
-    """The user is known, and the password is wrong or the account locked: nobody else is asked."""
+    """Whoever asks is not let in: no credentials, or wrong ones; no other backend is asked."""
 
     code = "access-denied"
     status = 401

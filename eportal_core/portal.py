@@ -85,10 +85,11 @@ class Portal:
 
         Raises:
             PluginError: a plugin failed; the sentence names the hook and who implements it.
+            OSError: the disk refused; the caller knows what for.
         """
         try:
             return getattr(self.hook, hook)(**arguments)
-        except PortalError:
+        except (PortalError, OSError):
             raise
         # A stranger's code may raise anything.
         except Exception as error:

@@ -81,14 +81,26 @@ def basic(username: str, password: str) -> dict[str, str]:
         ({"Authorization": "Basic %%%%"}, "The credentials cannot be read."),
         ({"Authorization": "Basic YW5uYTpzZWNyZXQ"}, "The credentials cannot be read."),
         ({"Authorization": "Basic /////w=="}, "The credentials cannot be read."),
+        ({"Authorization": "Basic \xe9\xff".encode("latin-1")}, "The credentials cannot be read."),
         (basic("anna", ""), WRONG),
         (basic("", "secret"), WRONG),
         (basic("", ""), WRONG),
     ],
-    ids=["none", "scheme", "empty", "alphabet", "padding", "text", "password", "name", "both"],
+    ids=[
+        "none",
+        "scheme",
+        "empty",
+        "alphabet",
+        "padding",
+        "text",
+        "bytes",
+        "password",
+        "name",
+        "both",
+    ],
 )
 def test_what_is_no_name_and_password_reaches_no_backend(
-    installed: Installed, admin: Serve, credentials: dict[str, str], sentence: str
+    installed: Installed, admin: Serve, credentials: dict[str, str | bytes], sentence: str
 ) -> None:
     backend = Backend("file", anna="")
     installed.plugin("file", backend)

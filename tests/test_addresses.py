@@ -62,6 +62,8 @@ def asked(portal: Portal, host: str | None, *, scheme: str = "http", trusted: bo
         ("http", "eportal.corp", "http://eportal.corp"),
         ("https", "eportal.corp", "https://eportal.corp"),
         ("http", "EPortal.Corp", "http://eportal.corp"),
+        ("ws", "eportal.corp", "http://eportal.corp"),
+        ("wss", "eportal.corp:443", "https://eportal.corp"),
         ("http", "eportal.corp:80", "http://eportal.corp"),
         ("https", "eportal.corp:443", "https://eportal.corp"),
         ("https", "eportal.corp:80", "https://eportal.corp:80"),

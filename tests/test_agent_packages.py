@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from eportal_core.errors import InvalidValue
+from eportal_kernelcare.packages.room import used
 from tests.support.inprocess import InProcess
 from tests.support.polling import eventually
 from tests.support.repositories import passing
@@ -303,6 +304,24 @@ def test_the_least_recently_used_go_first(
         assert len(source.asked) == before
         body(client, "/b.rpm")
         assert source.paths()[before:] == ["/b.rpm"]
+
+
+def test_downloads_that_stop_take_no_more_room_than_the_cache_has(
+    data_dir: Path, source: Upstream
+) -> None:
+    limit = 2 << 20
+    source.files |= {f"/{name}.deb": os.urandom(limit) for name in "abcde"}
+    source.files["/small.deb"] = b"small"
+    with passing(data_dir, AGENT_REPO_URL=source.url, AGENT_REPO_CACHE_SIZE=limit) as client:
+        body(client, "/small.deb")
+        # Each try keeps one piece of what came: five are not the file.
+        source.cut = 3 << 17
+        for name in "abcde":
+            assert client.get(f"/repo/{name}.deb").status_code == 503
+        assert 1 << 20 < used(data_dir / "cache/repo") <= limit
+        asked = len(source.asked)
+        assert body(client, "/small.deb") == b"small"
+        assert len(source.asked) == asked
 
 
 def test_a_file_that_is_larger_than_the_cache_is_refused(data_dir: Path, source: Upstream) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import requests
 
 from tests.support import debs
+from tests.support.hosts import debian, run_script
 from tests.support.rpms import Signer, end_agent
 from tests.support.serving import serving
 from tests.support.upstreams import nginx
@@ -44,21 +44,6 @@ def protected(root: Path, folder: Path) -> str:
     )
 
 
-def run_script(portal: str, name: str, root: Path, **environ: str) -> str:
-    """What people type: ``curl -s http://portal/name | bash``, on the host below ``root``."""
-    done = subprocess.run(
-        f"curl -s {portal}/{name} | bash",
-        shell=True,
-        env={**os.environ, "EPORTAL_ROOT": str(root), **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def installed(root: Path) -> str:
     return subprocess.run([root / "usr/bin/kcarectl"], capture_output=True, text=True).stdout
 
@@ -71,12 +56,12 @@ def test_apt_installs_the_agent_and_again_when_the_upstream_is_away(
         assert requests.get(f"{url}/kernelcare/kernelcare.gpg", timeout=5).status_code == 401
         portal_settings = {"AGENT_REPO_URL": url, "AGENT_REPO_FRESH": "0", **SETTINGS}
         with serving(data_dir, "--only", "agent", **portal_settings) as portal:
-            first = debs.host(tmp_path / "first")
+            first = debian(tmp_path / "first")
             run_script(portal.url, "install-kernelcare", first, KCARE_MAILTO="ops@example.com")
             assert installed(first) == "1.0\n"
     # The upstream is stopped now; the portal starts anew, and so does the host.
     with serving(data_dir, "--only", "agent", **portal_settings) as portal:
-        second = debs.host(tmp_path / "second")
+        second = debian(tmp_path / "second")
         run_script(portal.url, "install-kernelcare", second)
         assert installed(second) == "1.0\n"
         assert portal.log.read_text().count("What is in the cache is served") == 1
@@ -99,7 +84,7 @@ def test_apt_finds_a_new_version_as_soon_as_its_index_is_asked_for(
             data_dir, "--only", "agent", AGENT_REPO_URL=url, AGENT_REPO_FRESH="0", **SETTINGS
         ) as portal,
     ):
-        host = debs.host(tmp_path / "host")
+        host = debian(tmp_path / "host")
         run_script(portal.url, "install-kernelcare", host)
         repository(upstream, signer, "1.0", "2.0", by_hash=False)
         run_script(portal.url, "install-kernelcare", host)

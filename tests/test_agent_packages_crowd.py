@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -17,6 +21,9 @@ import pytest
 import requests
 
 from eportal_kernelcare.packages.copies import Copies
+from eportal_kernelcare.packages.flights import FETCHES
+from eportal_kernelcare.packages.room import RESERVE
+from tests.support.disks import MIB, mountable, mounted
 from tests.support.patches import WEB, archive
 from tests.support.polling import eventually
 from tests.support.serving import Served, serving
@@ -155,3 +162,33 @@ def test_a_hanging_upstream_harms_neither_check_ins_nor_the_end(
         portal.process.terminate()
         portal.process.wait(timeout=30)
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not mountable(), reason="a disk of a known size needs a mount")
+def test_files_without_end_leave_the_database_its_room(tmp_path: Path) -> None:
+    disk, listener = tmp_path / "disk", socket.create_server(("127.0.0.1", 0))
+
+    def send(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while True:
+                connection.sendall(bytes(1 << 18))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=send, args=[listener.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    room = mounted(disk, RESERVE + 100 * MIB)
+    with room, serving(disk / "var", AGENT_REPO_URL=url) as portal:
+        with ThreadPoolExecutor(FETCHES) as threads:
+            paths = [f"/{number}.deb" for number in range(FETCHES)]
+            answers = list(threads.map(lambda path: get(portal, path).status_code, paths))
+        assert answers == [503] * FETCHES
+        assert shutil.disk_usage(disk).free > RESERVE
+        assert "The disk refused" not in portal.log.read_text()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support import debs
+from tests.support.hosts import debian
 from tests.support.serving import Served, serving
 from tests.support.upstreams import Upstream, upstream
 
@@ -38,7 +38,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory, source: Upstream) -> Iterat
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return debs.host(tmp_path / "host")
+    return debian(tmp_path / "host")
 
 
 def script(portal: Served, name: str) -> str:

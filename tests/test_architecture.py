@@ -29,6 +29,7 @@ LAYERS = (
     ("models",),
     ("hookspecs", "plugins", "storage"),
     ("http",),
+    ("downloads",),
     ("portal",),
     ("operations", "auth"),
     ("queries", "patchsets"),

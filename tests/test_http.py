@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from eportal_core import http
+from eportal_core.downloads import download
 from eportal_core.errors import StorageError, UpstreamError
 
 BODY = bytes(range(256)) * 4000
@@ -94,7 +95,7 @@ def cut(upstream: Upstream, sent: int) -> Callable[[Any], None]:
 
 def fetch(upstream: Upstream, path: Path, **options: Any) -> None:
     with http.new_session(tries=2) as session:
-        http.download(session, upstream.url, path, **{"limit": 10**9, **options})
+        download(session, upstream.url, path, **{"limit": 10**9, **options})
 
 
 def left(folder: Path) -> list[str]:
@@ -218,7 +219,7 @@ def test_an_upstream_that_is_not_there_is_told_without_its_password(tmp_path: Pa
         taken.bind(("127.0.0.1", 0))
         url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}/file?token=secret"
         with http.new_session(tries=1) as session, pytest.raises(UpstreamError) as refusal:
-            http.download(session, url, tmp_path / "file", limit=1)
+            download(session, url, tmp_path / "file", limit=1)
     assert "Connection refused" in str(refusal.value)
     assert "secret" not in str(refusal.value)
 
@@ -226,7 +227,7 @@ def test_an_upstream_that_is_not_there_is_told_without_its_password(tmp_path: Pa
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://", "no address", "file:///etc/hosts"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     with http.new_session() as session, pytest.raises(UpstreamError):
-        http.download(session, url, tmp_path / "file", limit=1)
+        download(session, url, tmp_path / "file", limit=1)
 
 
 def test_the_password_is_sent_to_the_upstream_and_to_no_other_host(
@@ -235,7 +236,7 @@ def test_the_password_is_sent_to_the_upstream_and_to_no_other_host(
     elsewhere = upstream.url.replace("127.0.0.1", "localhost")
     upstream.plan = [status(302, Location=elsewhere)]
     with http.new_session("me", "secret") as session:
-        http.download(session, upstream.url, tmp_path / "file", limit=10**9)
+        download(session, upstream.url, tmp_path / "file", limit=10**9)
     first, second = upstream.asked
     assert first["Authorization"].startswith("Basic ")
     assert "Authorization" not in second

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from eportal_core.models import Patchset, now
+from eportal_core.models import Level, Patchset, now
 from eportal_core.operations import feeds, keys, patchsets
 from eportal_core.patchsets.pack import pack
 from eportal_core.portal import Portal
@@ -107,6 +107,26 @@ def test_a_later_level_for_the_same_file_takes_its_place(
     server = register(agent, "MAIN")
     path = f"/libcare/{OLD_SSL}/latest"
     eventually(lambda: agent.get(path, headers=basic(server)).text == "2026030101")
+
+
+def test_an_answer_is_made_once_until_its_feed_changes(
+    portal: Portal, agent: TestClient, tmp_path: Path
+) -> None:
+    before = agent.get("/libcare-patches.json").json()
+    # Behind the portal's back: whoever reads the database again, tells.
+    Level.delete().where(Level.target == OLD_SSL).execute()
+    patchsets.enable(portal, LIBCARE, "U20260201_01", "test")
+    assert agent.get("/libcare-patches.json").json() == before
+    again = archive(tmp_path, "U20260301_01", {NEW_SSL: ("libssl.so.3", "debian12", 2026030101)})
+    patchsets.deploy(portal, LIBCARE, again)
+    eventually(lambda: sorted(agent.get("/libcare-patches.json").json()) == [NEW_SSL, ZLIB])
+
+
+def test_a_feed_that_was_deleted_and_made_again_is_empty(portal: Portal, agent: TestClient) -> None:
+    assert agent.get("/test/userspace.json").json() != {}
+    feeds.remove(portal, "test")
+    feeds.add(portal, "test")
+    eventually(lambda: agent.get("/test/userspace.json").json() == {})
 
 
 def test_update_says_that_there_is_no_source(portal: Portal, kc) -> None:  # type: ignore[no-untyped-def]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import requests
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from eportal_core.models import MAIN
+from eportal_core.models import MAIN, Patchset
 from eportal_core.operations import feeds, keys, patchsets
 from eportal_core.patchsets.pack import pack
 from eportal_core.patchsets.spec import PatchsetSpec
@@ -290,6 +291,31 @@ def test_two_portals_make_the_same_bundle(
     bundle = Asking(agent, portal).bundle(target).content
     (made,) = (tmp_path / "other" / libcare.spec.tree / target).glob("*.tgz")
     assert made.read_bytes() == bundle
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda bundle: bundle[:-8],
+        lambda bundle: bundle[:-8] + bytes(8),
+        lambda bundle: bundle + b"more",
+        lambda bundle: bundle + gzip.compress(b"more"),
+        lambda bundle: gzip.compress(gzip.decompress(bundle).replace(b"0000644", b"0000600")),
+    ],
+    ids=["no trailer", "other trailer", "more", "more, packed", "other mode"],
+)
+def test_a_bundle_that_is_not_byte_for_byte_what_was_made_is_a_fault(
+    portal: Portal, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    target = "ab" * 20
+    path = pack_ready(tmp_path, OLDER, {target: OLD})
+    deployed(portal, path)
+    store, patchset = portal.stores()[LIBCARE.name], Patchset.get_by_id(f"libcare/{OLDER}")
+    bundle = store.bundle(target, OLD)
+    assert list(store.faults(patchset)) == []
+    bundle.write_bytes(damage(bundle.read_bytes()))
+    (fault,) = store.faults(patchset)
+    assert fault.startswith(str(bundle))
 
 
 def test_a_bundle_is_a_static_file_to_http(

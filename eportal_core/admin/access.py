@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 
 from starlette.requests import Request
@@ -26,7 +25,8 @@ def require_user(portal: Portal, request: Request) -> Identity:
         raise AccessDenied("This page is for users who have logged in.")
     try:
         username, _, password = a2b_base64(token, strict_mode=True).decode().partition(":")
-    except (Base64Error, UnicodeDecodeError):
+    # Not in the alphabet, not even ASCII, or no text.
+    except ValueError:
         raise AccessDenied("The credentials cannot be read.") from None
     return authenticate(portal, username, password)
 

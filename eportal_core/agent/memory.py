@@ -7,6 +7,7 @@ appends to. Readers take no lock: each map entry is replaced in one step.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -55,6 +56,8 @@ class Memory:
         self.keys: dict[str, KeyEntry] = {}
         self.feeds: set[str] = set()
         self.latest: dict[str, dict[str, Answers]] = {name: {} for name in portal.products}
+        self._revisions: dict[tuple[str, str], int] = {}
+        self._revision = itertools.count(1)
         self._sequence = 0
         self._followed = 0.0
         self._lock = threading.Lock()
@@ -133,6 +136,10 @@ class Memory:
         """The latest level for ``target`` in ``feed``, in digits; None when there is none."""
         return self.latest[product].get(feed, {}).get(target)
 
+    def revision(self, product: str, feed: str) -> int:
+        """Another number whenever what ``feed`` has of ``product`` may have changed."""
+        return self._revisions.get((product, feed), 0)
+
     def is_supported(self, product: str, target: str, feed: str | None = None) -> bool:
         """Whether ``feed``, or without it any feed, has patches for ``target``."""
         feeds = list(self.latest[product].items())
@@ -176,15 +183,17 @@ class Memory:
             self.feeds.discard(feed)
         else:
             self.feeds.add(feed)
-        for product in self.latest.values():
+        for name, product in self.latest.items():
             if row is None:
                 product.pop(feed, None)
+                self._revisions[name, feed] = next(self._revision)
             else:
                 product.setdefault(feed, {})
 
     def _apply_feed_patchset(self, key: str, row: dict[str, Any] | None) -> None:
         feed, product, _ = key.split("/", 2)
         patchset = key.partition("/")[2]
+        self._revisions[product, feed] = next(self._revision)
         if product not in self.latest or feed not in self.latest[product]:
             return
         targets = Level.select(Level.target).where(Level.patchset == patchset)

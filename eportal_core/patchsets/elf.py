@@ -12,6 +12,11 @@ _MAGIC = b"\x7fELF"
 
 
 def is_elf(path: Path) -> bool:
+    """Whether the file begins as an ELF file does.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
     with disk_errors(path), path.open("rb") as file:
         return file.read(len(_MAGIC)) == _MAGIC
 
@@ -21,6 +26,7 @@ def read_build_id(path: Path) -> str:
 
     Raises:
         ArchiveError: it has no build-id, or is damaged.
+        StorageError: it cannot be read.
     """
     from elftools.common.exceptions import ELFError
     from elftools.construct import ConstructError

@@ -16,6 +16,8 @@ from eportal_core.errors import ConfigError, InvalidValue
 from eportal_core.portal import Portal
 from eportal_core.web.proxies import FROM_TRUSTED_PROXY
 
+#: What a proxy may say in X-Forwarded-Proto for a connection that could become a web socket.
+_SOCKETS = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: Source: RFC 1123, 2.1: letters, digits and hyphens, a hyphen neither first nor last.
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -38,6 +40,7 @@ def public_address(request: Request, portal: Portal) -> str:
     if configured := configured_address(portal.config):
         return configured
     scheme: str = request.scope["scheme"]
+    scheme = _SOCKETS.get(scheme, scheme)
     hosts = request.headers.getlist("host") if request.scope.get(FROM_TRUSTED_PROXY) else []
     if len(hosts) > 1:
         raise InvalidValue("The request has more than one Host header.")

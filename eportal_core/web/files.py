@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
+
+#: What opening a name says when no file has it.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
 
 
 def serve_file(
@@ -21,10 +26,7 @@ def serve_file(
     Raises:
         HTTPException: 404 when it is None, is not there, or is no regular file.
     """
-    try:
-        file = None if path is None else path.open("rb")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        file = None
+    file = None if path is None else _open(path)
     if file is None:
         raise HTTPException(404, "There is no such file.")
     response = _OpenFileResponse(file, media_type)
@@ -32,6 +34,21 @@ def serve_file(
         response.close()
         return Response(status_code=304, headers={"etag": response.headers["etag"]})
     return response
+
+
+def _open(path: Path) -> BinaryIO | None:
+    """The regular file ``path``; None when there is none."""
+    try:
+        # A pipe is opened without waiting for its other end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
 
 
 class _OpenFileResponse(FileResponse):

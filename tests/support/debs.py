@@ -74,24 +74,3 @@ def _ftparchive(root: Path, *arguments: str) -> bytes:
     return subprocess.run(
         ["apt-ftparchive", *arguments], cwd=root, check=True, capture_output=True
     ).stdout
-
-
-def host(root: Path) -> Path:
-    """The folders and files of a Debian host below ``root``, as far as apt and dpkg need them."""
-    for name in (
-        "etc/apt/apt.conf.d",
-        "etc/apt/preferences.d",
-        "etc/apt/sources.list.d",
-        "var/lib/dpkg/updates",
-        "var/lib/dpkg/info",
-        "var/lib/apt/lists/partial",
-        "var/cache/apt/archives/partial",
-        "var/log/apt",
-        "tmp",
-    ):
-        (root / name).mkdir(parents=True)
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/os-release").write_text(
-        'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
-    )
-    return root

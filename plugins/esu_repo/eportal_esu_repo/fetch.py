@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eportal_core import StorageError, UpstreamError, http
+from eportal_core import StorageError, UpstreamError, download
 from eportal_esu_repo.metadata import Remote
 from eportal_esu_repo.repository import Repository
 from eportal_esu_repo.upstream import Upstream
@@ -97,7 +97,7 @@ class Fetch:
             return f"{file.href} was not tried."
         try:
             if not self.place(file).exists():
-                http.download(
+                download(
                     self._session(),
                     self._upstream.address(self._repository.name, file.href),
                     self.place(file),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from eportal_core import InvalidValue, http
 from eportal_esu_repo.settings import repositories
@@ -45,9 +45,7 @@ def upstream(portal: Portal) -> Upstream:
     url, key = config["ESU_URL"], config["ESU_GPG_KEY"]
     if url is None:
         raise InvalidValue("No source is set: ESU_URL must tell where the repositories are.")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InvalidValue("ESU_URL must be an address such as https://repo.corp/esu.")
+    url = http.check_address(url, "ESU_URL")
     if key is None:
         raise InvalidValue(
             "ESU_GPG_KEY is not set: nothing is mirrored whose signature cannot be checked."
@@ -55,7 +53,7 @@ def upstream(portal: Portal) -> Upstream:
     if not repositories(portal):
         raise InvalidValue("ESU_REPOSITORIES is empty: name the repositories below ESU_URL.")
     return Upstream(
-        url.rstrip("/"),
+        url,
         config["ESU_USER"],
         config["ESU_PASSWORD"],
         Path(key),

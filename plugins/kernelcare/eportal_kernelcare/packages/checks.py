@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from eportal_core import Check, InvalidValue, Portal
-from eportal_kernelcare.packages.upstream import check_url
+from eportal_core import Check, InvalidValue, Portal, http
+from eportal_kernelcare.packages.room import cache_folder, used
 
 
 def checks(portal: Portal) -> Sequence[Check]:
@@ -16,18 +14,10 @@ def checks(portal: Portal) -> Sequence[Check]:
     if url is None:
         return [Check("agent packages", True, "AGENT_REPO_URL is not set: /repo has nothing")]
     try:
-        check_url(url)
+        http.check_address(url, "AGENT_REPO_URL")
     except InvalidValue as error:
         return [Check("agent packages", False, str(error), "Correct the setting.")]
-    size = _bytes(portal.config.data_dir / "cache" / "repo")
+    size = used(cache_folder(portal))
     limit = portal.config["AGENT_REPO_CACHE_SIZE"]
     finding = f"passed through from {url}; {size >> 20} of {limit >> 20} MiB are cached"
     return [Check("agent packages", True, finding)]
-
-
-def _bytes(folder: Path) -> int:
-    return sum(
-        (Path(place) / name).lstat().st_size
-        for place, _, names in os.walk(folder)
-        for name in names
-    )

@@ -119,6 +119,13 @@ class Copies:
                     name.unlink(missing_ok=True)
                 return
 
+    def partial_size(self, path: str) -> int:
+        """Bytes that came of ``path`` before its download failed."""
+        part = self._partial / f"{self._key(path)}.part"
+        with suppress(FileNotFoundError):
+            return part.stat().st_size
+        return 0
+
     def keep(self, path: str, came: Path, headers: Mapping[str, str], checked: float) -> Copy:
         """Make the file that ``came`` the copy of ``path``; call it under the lock."""
         before = self.find(path)

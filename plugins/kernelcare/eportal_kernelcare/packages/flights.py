@@ -13,7 +13,7 @@ import anyio
 from eportal_core import NotFound, PortalError, UpstreamError
 
 #: So many files are fetched at a time.
-_FETCHES = 4
+FETCHES = 4
 #: So many files may wait for that; those who ask for more are sent away.
 _WAITING_MAX = 200
 #: For how long a failure is the answer without another try, seconds; of how many files.
@@ -31,7 +31,7 @@ class Flights:
 
     def __init__(self, fetch: Callable[[str], None]) -> None:
         self._fetch = fetch
-        self._limiter = anyio.CapacityLimiter(_FETCHES)
+        self._limiter = anyio.CapacityLimiter(FETCHES)
         self._flying: dict[str, asyncio.Task[PortalError | None]] = {}
         self._failed: dict[str, tuple[float, PortalError]] = {}
 

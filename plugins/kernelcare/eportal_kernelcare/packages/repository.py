@@ -13,12 +13,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from eportal_core import NotFound, Portal, PortalError, StorageError, serve_file
+from eportal_core import (
+    NotFound,
+    Portal,
+    PortalError,
+    StorageError,
+    UpstreamError,
+    http,
+    serve_file,
+)
 from eportal_kernelcare.packages.copies import Copies
 from eportal_kernelcare.packages.flights import Flights
 from eportal_kernelcare.packages.names import clean_path
-from eportal_kernelcare.packages.room import Room
-from eportal_kernelcare.packages.upstream import PAUSE, Upstream, check_url
+from eportal_kernelcare.packages.room import Room, cache_folder
+from eportal_kernelcare.packages.upstream import PAUSE, Upstream
 
 log = logging.getLogger("eportal.packages")
 
@@ -36,10 +44,12 @@ class Repository:
 
     def __init__(self, portal: Portal, url: str) -> None:
         config = portal.config
-        folder = config.data_dir / "cache" / "repo"
+        folder = cache_folder(portal)
         self._fresh = config["AGENT_REPO_FRESH"]
         self._upstream = Upstream(
-            check_url(url), config["AGENT_REPO_USER"], config["AGENT_REPO_PASSWORD"]
+            http.check_address(url, "AGENT_REPO_URL"),
+            config["AGENT_REPO_USER"],
+            config["AGENT_REPO_PASSWORD"],
         )
         self._copies = Copies(folder, self._upstream.url)
         self._room = Room(folder, config["AGENT_REPO_CACHE_SIZE"])
@@ -99,6 +109,9 @@ class Repository:
             self._bring(path)
         except StorageError as error:
             log.error("%s", error)
+            raise
+        except UpstreamError:
+            self._room.add(self._copies.partial_size(path))
             raise
 
     def _bring(self, path: str) -> None:

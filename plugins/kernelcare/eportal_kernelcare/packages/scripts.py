@@ -1,6 +1,6 @@
 """``/install-kernelcare`` and its like: shell scripts for ``curl -s … | bash``.
 
-They are ``scripts/*.sh``; what differs from portal to portal stands in variables at their top.
+They are ``scripts/*.sh``; what differs from portal to portal stands in variables.
 """
 
 from __future__ import annotations

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 
-from eportal_core import InvalidValue, NotFound, UpstreamError, http
+from eportal_core import NotFound, UpstreamError, download, http
 from eportal_kernelcare.packages.names import hash_in, is_final
 
 log = logging.getLogger("eportal.packages")
@@ -28,10 +29,9 @@ class Upstream:
     """Files below ``url``; methods may be called in any thread."""
 
     def __init__(self, url: str, user: str | None, password: str | None) -> None:
-        self.url = url.rstrip("/")
+        self.url = url
         self._user = user
         self._password = password
-        # A session is for one thread at a time, and keeps its connection for the next.
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
         self._away_until = 0.0
@@ -69,18 +69,17 @@ class Upstream:
         self, path: str, place: Path, limit: int, conditions: Mapping[str, str]
     ) -> Mapping[str, str]:
         url = f"{self.url}/{quote(path, safe='/~')}"
-        session = self._session()
         came = tries = 0
 
         def count(size: int) -> None:
             nonlocal came
             came += size
 
-        try:
+        with self._session() as session:
             while True:
                 came, tries = 0, tries + 1
                 try:
-                    headers = http.download(
+                    headers = download(
                         session,
                         url,
                         place,
@@ -97,14 +96,18 @@ class Upstream:
                 else:
                     _check_type(path, headers)
                     return headers
+
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """One that no other thread has; it keeps its connection for the next."""
+        try:
+            session = self._sessions.pop()
+        except IndexError:
+            session = http.new_session(self._user, self._password, tries=1)
+        try:
+            yield session
         finally:
             self._sessions.append(session)
-
-    def _session(self) -> requests.Session:
-        with self._lock:
-            if self._sessions:
-                return self._sessions.pop()
-        return http.new_session(self._user, self._password, tries=1)
 
     def _complain(self, error: UpstreamError) -> None:
         with self._lock:
@@ -118,28 +121,6 @@ class Upstream:
             if self._told is not None:
                 self._told = None
                 log.info("%s answers again", http.shown(self.url))
-
-
-def check_url(url: str) -> str:
-    """``url``, when it can be an upstream.
-
-    Raises:
-        InvalidValue: it cannot.
-    """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment:
-        raise InvalidValue(
-            "AGENT_REPO_URL must be an address such as https://repo.example.com, without ? and #."
-        )
-    if parts.username is not None:
-        raise InvalidValue(
-            "AGENT_REPO_URL holds a user name; use AGENT_REPO_USER and AGENT_REPO_PASSWORD."
-        )
-    return url
 
 
 def _check_type(path: str, headers: Mapping[str, str]) -> None:

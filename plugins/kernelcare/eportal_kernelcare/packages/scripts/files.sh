@@ -1,13 +1,3 @@
-say() { printf 'ePortal: %s\n' "$*"; }
-die() {
-    printf 'ePortal: %s\n' "$*" >&2
-    exit 1
-}
-
-need_root() {
-    [ -n "$EPORTAL_ROOT" ] || [ "$(id -u)" -eq 0 ] || die "run this as root."
-}
-
 # begin FILE: $new is a file beside it, with its owner and mode, to be written.
 begin() {
     mkdir -p "$(dirname "$1")"

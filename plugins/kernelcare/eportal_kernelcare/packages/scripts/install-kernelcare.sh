@@ -1,18 +1,7 @@
 #!/bin/sh
 # Printed by ePortal: installs the KernelCare agent from this portal, and makes it ask this portal.
-# The vendor's script of this name is not public; this one is ePortal's own.
 # KCARE_MAILTO, if set, is who gets mail when an update fails.
-# Nothing is changed that is right already. EPORTAL_ROOT puts everything below another folder.
-# Variables in values are for dnf, or for fill_in below.
-# shellcheck disable=SC2016
-set -eu
-EPORTAL_ROOT=${EPORTAL_ROOT:-}
-# Filled in by the portal:
-PORTAL=@PORTAL@
-RPM_PATH=@RPM_PATH@
-RPM_KEY=@RPM_KEY@
-DEB=@DEB@
-DEB_KEY=@DEB_KEY@
+# include head.sh
 
 # include files.sh
 

@@ -1,3 +1,9 @@
+# Filled in by the portal:
+RPM_PATH=@RPM_PATH@
+RPM_KEY=@RPM_KEY@
+DEB=@DEB@
+DEB_KEY=@DEB_KEY@
+
 # os NAME: a value of os-release, which is read and not executed.
 os() {
     if [ -e "$EPORTAL_ROOT/etc/os-release" ]; then
