@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from eportal_core import http
     from eportal_core.admin.access import require_user
     from eportal_core.agent.access import admit, memory_of
+    from eportal_core.caching.flights import Flights, while_connected
+    from eportal_core.caching.places import held
+    from eportal_core.caching.room import Room, file_stats, remove_old, sweep_partial
     from eportal_core.commands.listing import json_option, print_json, show
     from eportal_core.commands.session import pass_portal
     from eportal_core.commands.usage import Command, Group
@@ -54,15 +57,19 @@ if TYPE_CHECKING:
 _LAZY = {
     "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
+    "Flights": "eportal_core.caching.flights",
     "Group": "eportal_core.commands.usage",
     "LatestLevel": "eportal_core.patchsets.levels",
     "PatchsetStore": "eportal_core.patchsets.store",
     "Portal": "eportal_core.portal",
+    "Room": "eportal_core.caching.room",
     "Setting": "eportal_core.config",
     "admit": "eportal_core.agent.access",
     "disk_errors": "eportal_core.storage",
     "download": "eportal_core.downloads",
     "exchange": "eportal_core.storage",
+    "file_stats": "eportal_core.caching.room",
+    "held": "eportal_core.caching.places",
     "json_option": "eportal_core.commands.listing",
     "latest_levels": "eportal_core.patchsets.levels",
     "memory_of": "eportal_core.agent.access",
@@ -70,10 +77,13 @@ _LAZY = {
     "print_json": "eportal_core.commands.listing",
     "progress_bar": "eportal_core.patchsets.progress",
     "public_address": "eportal_core.web.address",
+    "remove_old": "eportal_core.caching.room",
     "require_user": "eportal_core.admin.access",
     "serve_file": "eportal_core.web.files",
     "show": "eportal_core.commands.listing",
+    "sweep_partial": "eportal_core.caching.room",
     "sync_tree": "eportal_core.storage",
+    "while_connected": "eportal_core.caching.flights",
     "write_file": "eportal_core.storage",
 }
 
@@ -89,6 +99,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "Event",
+    "Flights",
     "Group",
     "Identity",
     "InvalidValue",
@@ -104,6 +115,7 @@ __all__ = [
     "Product",
     "Release",
     "ReleasedLevel",
+    "Room",
     "Setting",
     "StorageError",
     "Tree",
@@ -112,6 +124,8 @@ __all__ = [
     "disk_errors",
     "download",
     "exchange",
+    "file_stats",
+    "held",
     "hookimpl",
     "http",
     "json_option",
@@ -121,10 +135,13 @@ __all__ = [
     "print_json",
     "progress_bar",
     "public_address",
+    "remove_old",
     "require_user",
     "serve_file",
     "show",
+    "sweep_partial",
     "sync_tree",
+    "while_connected",
     "write_file",
 ]
 

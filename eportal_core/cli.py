@@ -10,10 +10,13 @@ from collections.abc import Sequence
 
 import click
 
+from eportal_core.commands.bundle import bundle_group
+from eportal_core.commands.cache_mode import cache_mode_command
 from eportal_core.commands.clean_releases import clean_releases
 from eportal_core.commands.config import config_command
 from eportal_core.commands.doctor import doctor_command
 from eportal_core.commands.feed import feed_command
+from eportal_core.commands.jobs import jobs_command
 from eportal_core.commands.key import key_command
 from eportal_core.commands.migrate import migrate_command, migratedb_command
 from eportal_core.commands.plugins import plugins_command
@@ -21,6 +24,9 @@ from eportal_core.commands.root import add_action, root_command
 from eportal_core.commands.serve import serve_command
 from eportal_core.commands.server import list_servers, server_command
 from eportal_core.commands.session import Session, pass_portal
+from eportal_core.commands.source import source_group
+from eportal_core.commands.source_trust import trust_command
+from eportal_core.commands.storage import storage_command
 from eportal_core.commands.usage import show_error
 from eportal_core.errors import PortalError
 from eportal_core.markers import THE_CORE
@@ -29,7 +35,7 @@ from eportal_core.plugins import Plugins, claim, load
 PROGRAM = "kc.eportal"
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: Libraries that tell at INFO what they do all day.
-TALKATIVE = ("apscheduler", "httpx2", "peewee.migrations", "uvicorn.error")
+TALKATIVE = ("httpx2", "peewee.migrations", "tuf", "uvicorn.error")
 
 
 def build(plugins: Plugins) -> click.Group:
@@ -50,11 +56,17 @@ def build(plugins: Plugins) -> click.Group:
 
 def _core_commands(plugins: Plugins) -> click.Group:
     cli = root_command()
+    source_group.add_command(trust_command)
     for command in (
         serve_command,
         feed_command,
         key_command(list(plugins.products().values())),
         server_command,
+        source_group,
+        bundle_group,
+        cache_mode_command,
+        jobs_command,
+        storage_command,
         config_command,
         plugins_command,
         doctor_command,
@@ -87,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format=LOG_FORMAT, level=logging.INFO, stream=sys.stdout)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What a retry was for is told when it fails.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         # What agents report may have characters that this terminal has not.
         if isinstance(stream, io.TextIOWrapper):

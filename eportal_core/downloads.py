@@ -15,7 +15,7 @@ import msgspec
 import requests
 
 from eportal_core import http
-from eportal_core.errors import StorageError, UpstreamError
+from eportal_core.errors import StorageError, UpstreamError, WrongBytes
 from eportal_core.storage import disk_errors, sync_folder
 
 #: How a download that stopped is told apart from another answer to the same address.
@@ -45,7 +45,7 @@ def download(
     that came, bytes.
 
     Raises:
-        UpstreamError: no answer, an error status, or other bytes than they must be.
+        UpstreamError: no answer, or an error status; ``WrongBytes``: other bytes than they must be.
         StorageError: the disk refused, or has not enough room.
     """
     part = path.with_name(f"{path.name}.part")
@@ -183,10 +183,10 @@ def _notes(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _unusable(part: Path, url: str, fault: str) -> UpstreamError:
+def _unusable(part: Path, url: str, fault: str) -> WrongBytes:
     """The refusal of an answer, of which nothing is kept."""
     _forget(part)
-    return UpstreamError(f"{http.shown(url)} {fault}.")
+    return WrongBytes(f"{http.shown(url)} {fault}.")
 
 
 def _forget(part: Path) -> None:

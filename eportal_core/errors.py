@@ -87,6 +87,23 @@ class UpstreamError(PortalError):
         self.answered = answered
 
 
+class WrongBytes(UpstreamError):
+    """What came is not what it must be; nothing of it was kept."""
+
+
+class SourceRefused(UpstreamError):
+    """What the patch source offers is not what its publisher signed, or is too old."""
+
+    code = "source-refused"
+
+
+class NoSource(PortalError):
+    """No patch source is set, or none that is trusted."""
+
+    code = "no-source"
+    status = 409
+
+
 class AccessDenied(PortalError):
     """Whoever asks is not let in: no credentials, or wrong ones; no other backend is asked."""
 

@@ -90,11 +90,12 @@ def eportal_agent_routes(portal: Portal) -> Sequence[BaseRoute]:
 
 @hookspec
 def eportal_jobs(portal: Portal) -> Sequence[Job]:
-    """Periodic work; it runs in the admin process, once per data directory.
+    """Periodic work; it runs in the admin process, or by ``kc.eportal jobs run``, one at a time.
 
-    A job runs first when one period has passed, or ``Job.first`` seconds.
+    A new job runs first when one period has passed, or ``Job.first`` seconds. What was due while
+    the portal was off runs soon after its start. A job may be killed at any moment.
 
-    Asks every plugin, once at start. A name that is taken stops the start.
+    Asks every plugin, once at start and by ``kc.eportal jobs``. A name that is taken stops it.
     """
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.util import Retry
 
+from eportal_core import proxy
 from eportal_core.errors import InvalidValue, UpstreamError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from urllib3.connectionpool import ConnectionPool
+
+    from eportal_core.config import Config
 
 #: Seconds to connect, and seconds that may pass between two pieces of an answer.
 TIMEOUT = (10, 60)
@@ -24,12 +34,29 @@ _PIECE = 1 << 18
 _PACKED = ("gzip", "x-gzip", "deflate")
 
 
+class _ProxyFault(requests.RequestException):
+    """Why there is no answer, in words: the proxy."""
+
+
 class _Retry(Retry):
     """Waits as long as the server asks, within reason."""
 
     def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
         wait = super().get_retry_after(response)
         return None if wait is None else min(wait, LONGEST_WAIT)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if error is not None and proxy.wants_credentials(error):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 class _Adapter(HTTPAdapter):
@@ -38,25 +65,67 @@ class _Adapter(HTTPAdapter):
     def send(  # type: ignore[no-untyped-def]
         self, request, stream=False, timeout=None, verify=True, cert=None, proxies=None
     ) -> requests.Response:
-        return super().send(
-            request,
-            stream=stream,
-            timeout=TIMEOUT if timeout is None else timeout,
-            verify=verify,
-            cert=cert,
-            proxies=proxies,
+        through = select_proxy(request.url, proxies)
+        try:
+            response = super().send(
+                request,
+                stream=stream,
+                timeout=TIMEOUT if timeout is None else timeout,
+                verify=verify,
+                cert=cert,
+                proxies=proxies,
+            )
+        except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if through and (told := proxy.fault(error, through)):
+                raise _ProxyFault(told) from error
+            raise
+        if through and response.status_code == 407:
+            response.close()
+            raise _ProxyFault(proxy.credentials_refused(through))
+        if through and response.status_code >= 400:
+            # Whose answer it is cannot be seen.
+            response.reason += f", through the proxy {proxy.without_password(through)}"
+        return response
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """requests does not check the certificate of a proxy to which it sends a plain address."""
+        super().cert_verify(  # type: ignore[no-untyped-call]
+            conn, f"{conn.scheme}:", verify, cert
         )
 
 
+class _Session(requests.Session):
+    """Looks for the proxy of each address anew, that of a redirect too.
+
+    requests would ask the environment first, and on a redirect keep to the proxy of the first
+    address and send its password to the host that was redirected to.
+    """
+
+    def __init__(self, through: str | None) -> None:
+        super().__init__()
+        self._through = through
+
+    def merge_environment_settings(self, url: Any, *arguments: Any, **more: Any) -> Any:
+        merged = super().merge_environment_settings(url, *arguments, **more)
+        return {**merged, "proxies": proxy.proxies_for(url, self._through)}
+
+    def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
+        return proxy.proxies_for(prepared_request.url, self._through)
+
+
 def new_session(
-    user: str | None = None, password: str | None = None, *, tries: int = 4
+    config: Config, user: str | None = None, password: str | None = None, *, tries: int = 4
 ) -> requests.Session:
     """A session for one upstream; with ``user``, it identifies itself by Basic authentication.
 
-    It is for one thread. tries: after a refused connection or an overloaded server, with growing
-    pauses between them. Proxies are taken from the environment.
+    It is for one thread, and leaves by the proxy that ``config`` (a portal's) names with PROXY,
+    else the environment. tries: after a refused connection or an overloaded server, with growing
+    pauses between them.
+
+    Raises:
+        InvalidValue: PROXY is no address of a proxy.
     """
-    session = requests.Session()
+    session = _Session(proxy.configured_proxy(config))
     retry = _Retry(
         total=tries - 1,
         backoff_factor=0.5,
@@ -187,6 +256,8 @@ def _octets(text: str) -> str:
 
 def _reason(error: Exception) -> str:
     """The innermost cause, in one line; the wrapping says nothing to a person."""
+    if isinstance(error, _ProxyFault):
+        return str(error)
     cause: BaseException = error
     while cause.__context__ is not None:
         cause = cause.__context__

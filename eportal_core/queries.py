@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ import peewee
 
 from eportal_core import db
 from eportal_core.models import (
+    BLOCKED,
     MAIN,
     UNDEPLOYED,
     Checkin,
@@ -20,6 +21,7 @@ from eportal_core.models import (
     Identity,
     Key,
     Level,
+    Offer,
     Patchset,
     Server,
     now,
@@ -31,6 +33,9 @@ from eportal_core.operations.keys import products_of
 from eportal_core.portal import Portal
 from eportal_core.types import Product
 
+#: States of patchsets that are not here, beside ``BLOCKED``: the source lists it, or not any more.
+NOT_DOWNLOADED = "not-downloaded"
+UNAVAILABLE = "unavailable"
 #: A server that checked in this lately is active; documented as 48 hours.
 ACTIVE_FOR = timedelta(hours=48)
 
@@ -154,10 +159,15 @@ def servers() -> Iterator[dict[str, Any]]:
         }
 
 
-def patchsets(product: Product, feed: str | None = None) -> list[dict[str, Any]]:
+def patchsets(
+    product: Product, feed: str | None = None, *, unavailable: bool = False
+) -> list[dict[str, Any]]:
     """Patchsets oldest first, with their state in each feed, or in ``feed`` alone.
 
-    ``status`` is the state in ``feed``, else in ``main``, as in the HTTP API.
+    Those that the patch source lists and that are not here are among them; with ``unavailable``
+    those too that it listed once. ``status`` is the state in ``feed``, else in ``main``, as in the
+    HTTP API. ``withdrawn``: it is here, and the source does not list it any more. ``size``: bytes
+    of its content, or of its archive when it is not here.
 
     Raises:
         NotFound: there is no feed of this name.
@@ -167,24 +177,36 @@ def patchsets(product: Product, feed: str | None = None) -> list[dict[str, Any]]
     deployed = FeedPatchset.select(FeedPatchset.patchset, FeedPatchset.feed, FeedPatchset.state)
     for patchset, name, state in db.rows(deployed):
         states.setdefault(patchset, {})[name] = state
+    offers = {row.id: row for row in Offer.select().where(Offer.product == product.name)}
+    rows: list[Patchset | Offer] = list(Patchset.select().where(Patchset.product == product.name))
+    here = {row.id for row in rows}
+    rows += [row for row in offers.values() if row.id not in here and (row.listed or unavailable)]
 
-    def state_in(patchset: str, name: str) -> str:
-        return states.get(patchset, {}).get(name, UNDEPLOYED)
-
-    return [
-        {
+    def described(row: Patchset | Offer, shown_in: Mapping[str, str]) -> dict[str, Any]:
+        offer = offers.get(row.id)
+        return {
             "patchset": row.name,
-            "status": state_in(row.id, feed or MAIN),
+            "status": shown_in[feed or MAIN],
             "released": row.released or None,
             "appeared": shown(row.appeared),
             "distros": row.distros,
             "channels": row.channels,
             "size": row.size,
-            "feeds": {name: state_in(row.id, name) for name in names},
+            "withdrawn": row.id in here and offer is not None and not offer.listed,
+            "feeds": shown_in,
         }
-        for row in Patchset.select()
-        .where(Patchset.product == product.name)
-        .order_by(Patchset.position, Patchset.name)
+
+    def states_of(row: Patchset | Offer) -> dict[str, str]:
+        offer = offers.get(row.id)
+        if offer is not None and offer.state == BLOCKED:
+            return dict.fromkeys(names, BLOCKED)
+        if row.id not in here:
+            return dict.fromkeys(names, NOT_DOWNLOADED if offer and offer.listed else UNAVAILABLE)
+        return {name: states.get(row.id, {}).get(name, UNDEPLOYED) for name in names}
+
+    return [
+        described(row, states_of(row))
+        for row in sorted(rows, key=lambda row: (row.position, row.name))
     ]
 
 

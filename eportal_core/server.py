@@ -35,7 +35,7 @@ def run_one(portal: Portal, part: str) -> None:
     """Serve one part, ``agent`` or ``admin``, until a signal stops it.
 
     Raises:
-        PortalError: the address cannot be used, or PORTAL_URL is none.
+        PortalError: the address cannot be used, or PORTAL_URL or PROXY is none.
     """
     address, make = _parts(portal)[part]
     listener = _listen(*address)
@@ -70,7 +70,8 @@ def run_both(portal: Portal) -> None:
     """Run both parts as child processes; when one ends, the other is stopped too.
 
     Raises:
-        PortalError: an address cannot be used, or a part ended by itself.
+        PortalError: an address cannot be used, PORTAL_URL or PROXY is none, or a part ended by
+            itself.
     """
     parts = _parts(portal)
     # Said here, it is said once, and nothing was started.
@@ -110,8 +111,10 @@ def run_both(portal: Portal) -> None:
 def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal], ASGIApp]]]:
     from eportal_core.admin.app import admin_app
     from eportal_core.agent.app import agent_app
+    from eportal_core.proxy import configured_proxy
 
     config = portal.config
+    configured_proxy(config)
     # A wrong one would be noticed by hosts that were told a wrong address.
     configured_address(config)
     return {

@@ -20,6 +20,7 @@ class Setting:
     secret: never shown once set.
     minimum, maximum: the bounds of a number, both inclusive.
     absolute: a text that must be an absolute path.
+    runtime: may also be set by ``kc.eportal config set``, and running processes see the change.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     absolute: bool = False
+    runtime: bool = False
 
 
 CORE: Final = (
@@ -70,6 +72,23 @@ CORE: Final = (
         None,
         "Address by which agents reach the portal, for example https://eportal.example.com. Not "
         "set, it is taken from each request.",
+    ),
+    Setting(
+        "PROXY",
+        str,
+        None,
+        "Proxy by which the portal fetches packages and patches, for example "
+        "http://user:password@proxy.example.com:3128; also https://, socks5:// and socks5h://. Not "
+        "set, the environment decides (HTTP_PROXY, HTTPS_PROXY); NO_PROXY counts in either case.",
+        secret=True,
+    ),
+    Setting(
+        "DATA_AGE_LIMIT",
+        int,
+        7,
+        "Days after which what is known of the patch source is old: kc.eportal doctor and the "
+        "index page say so.",
+        minimum=1,
     ),
     Setting(
         "REQUIRED_PLUGINS", list, [], "Names of plugins without which the portal must not start."
@@ -127,5 +146,126 @@ CORE: Final = (
         200_000,
         "Number of servers whose check-in facts may wait in memory; those of others are dropped.",
         minimum=1,
+    ),
+    Setting(
+        "PATCH_SOURCE_URL",
+        str,
+        None,
+        "Where patchsets come from: an http or https address, or the absolute path of a directory "
+        "such as a mounted disk. Not set, nothing is fetched.",
+        runtime=True,
+    ),
+    Setting(
+        "PATCH_SOURCE_USER",
+        str,
+        None,
+        "User name by which the portal identifies itself to the patch source.",
+        runtime=True,
+    ),
+    Setting(
+        "PATCH_SOURCE_PASSWORD",
+        str,
+        None,
+        "Password that goes with PATCH_SOURCE_USER.",
+        secret=True,
+        runtime=True,
+    ),
+    Setting(
+        "PATCH_SOURCE_ROOT",
+        str,
+        None,
+        "File with the root metadata of the patch source that is trusted, as its publisher gave "
+        "it to you. Not set, PATCH_SOURCE_FINGERPRINT or kc.eportal source trust decides.",
+        absolute=True,
+        runtime=True,
+    ),
+    Setting(
+        "PATCH_SOURCE_FINGERPRINT",
+        str,
+        None,
+        "Fingerprint of the patch source that is trusted: the sha256 of its file "
+        "metadata/1.root.json, 64 hex digits.",
+        runtime=True,
+    ),
+    Setting(
+        "PATCH_SOURCE_DISTROS",
+        list,
+        [],
+        "Distros whose patchsets are fetched, as the patch source calls them; empty means all. It "
+        "applies to the product that servers check in for.",
+        runtime=True,
+    ),
+    Setting(
+        "PUBLISH_SOURCE",
+        str,
+        None,
+        "Directory of a patch source that this portal serves, below /source/, to portals below it.",
+        absolute=True,
+    ),
+    Setting(
+        "PUBLISH_SOURCE_USER",
+        str,
+        None,
+        "User name that those portals have to give. Not set, anybody may read the source.",
+    ),
+    Setting(
+        "PUBLISH_SOURCE_PASSWORD",
+        str,
+        None,
+        "Password that goes with PUBLISH_SOURCE_USER.",
+        secret=True,
+    ),
+    Setting(
+        "AUTO_UPDATE_PERIOD",
+        int,
+        600,
+        "Seconds between two looks at the patch source, for example 60 * 10 for ten minutes.",
+        minimum=10,
+    ),
+    Setting(
+        "LIMIT_PATCHSETS",
+        int,
+        None,
+        "Number of the newest patchsets of each product that are fetched for a feed. Not set, all "
+        "that the feed's channel has are.",
+        minimum=1,
+    ),
+    Setting(
+        "DEPLOY_AFTER_RELEASE",
+        bool,
+        False,
+        "Whether the hours of a feed's --deploy-after count from when a patchset was released, and "
+        "not from when it came to this portal.",
+    ),
+    Setting(
+        "DOWNLOADS_AT_ONCE",
+        int,
+        4,
+        "Number of archives that are fetched from the patch source at the same time.",
+        minimum=1,
+        maximum=32,
+    ),
+    Setting(
+        "CACHE_MODE",
+        bool,
+        False,
+        "Whether only the manifests of patchsets are fetched, and each patch file when an agent "
+        "first asks for it.",
+    ),
+    Setting(
+        "CACHE_MAX_SIZE",
+        int,
+        20 * 1024**3,
+        "Bytes that the patch files in DATA_DIR/cache/files may have in cache mode; what was not "
+        "asked for the longest goes first. The default is 20 GiB.",
+        minimum=1024**2,
+    ),
+    Setting(
+        "CACHE_KEEP",
+        int,
+        14 * 24 * 3600,
+        "Seconds for which a patch file that nobody asks for is kept in cache mode; the default is "
+        "two weeks.",
+        minimum=3600,
     ),
 )

@@ -28,7 +28,7 @@ log = logging.getLogger("eportal.storage")
 
 _JOURNAL = "journal.json"
 #: Folders of a portal that are no product's, in the data or the patches directory.
-OWN_FOLDERS = ("arch", "cache", "config", "reports", "staging")
+OWN_FOLDERS = ("arch", "cache", "config", "jobs", "reports", "source", "staging")
 
 
 class Entry(msgspec.Struct, frozen=True):

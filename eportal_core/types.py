@@ -52,7 +52,8 @@ class Release:
     """A patchset as a plugin's deploy hook published it, ready to be made visible.
 
     position: sorts the patchsets of a product, oldest first. released: as the upstream says it.
-    archive: file name in ``arch/``. sha256: of that file. size: bytes of its content.
+    archive: file name in ``arch/``, empty when files come when asked for. sha256: of the archive.
+    size: bytes of its content.
     """
 
     name: str
@@ -112,7 +113,8 @@ class Identity:
 class Job:
     """Work done again every ``period`` seconds in the admin process; returns what it did.
 
-    first: seconds from the start of the work to the first run, one period unless given.
+    first: seconds from the first start to the first run, one period unless given; after a later
+    start, no run comes sooner.
     """
 
     name: str

@@ -20,9 +20,9 @@ from statistics import median
 import pytest
 import requests
 
+from eportal_core.caching.room import RESERVE
 from eportal_kernelcare.packages.copies import Copies
-from eportal_kernelcare.packages.flights import FETCHES
-from eportal_kernelcare.packages.room import RESERVE
+from eportal_kernelcare.packages.room import FETCHES
 from tests.support.disks import MIB, mountable, mounted
 from tests.support.patches import WEB, archive
 from tests.support.polling import eventually

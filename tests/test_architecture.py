@@ -28,12 +28,17 @@ LAYERS = (
     ("db",),
     ("models",),
     ("hookspecs", "plugins", "storage"),
+    ("proxy",),
     ("http",),
     ("downloads",),
     ("portal",),
+    ("patchsets",),
+    ("source",),
+    ("caching",),
     ("operations", "auth"),
-    ("queries", "patchsets"),
+    ("queries", "data_age", "disk_usage"),
     ("web",),
+    ("job_runs",),
     ("agent", "admin", "jobs"),
     ("server",),
     ("commands",),
@@ -170,3 +175,52 @@ def test_the_shared_check_in_path_has_no_slow_middleware() -> None:
     for module, tree in modules(CORE):
         used = {dotted.rpartition(".")[2] for dotted in imported(tree)}
         assert "BaseHTTPMiddleware" not in used, module
+
+
+#: Makers of connections to other hosts, by the beginning of their names; errors are none.
+SENDERS = re.compile(
+    r"httpx2?\.|requests\.(?!exceptions|utils|Response|RequestException)|urllib\.request\.|"
+    r"urllib3\.(?!exceptions)|http\.client\.|ftplib\.|aiohttp\.|socket\.create_connection"
+)
+#: Who may: the one maker of sessions; the way from one process of the portal to the other; and the
+#: suite for products, which asks an application in its own process.
+MAY_SEND = {"http", "agent.forward", "testing.agents"}
+
+
+def senders(tree: ast.Module) -> Iterator[str]:
+    """What a module calls or derives from, or imports by name, that sends requests."""
+    used = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    used += [
+        base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases
+    ]
+    modules_alone = {"requests", "httpx2", "urllib3", "http.client", "urllib.request"}
+    names = {ast.unparse(expression) for expression in used}
+    names |= set(imported(tree)) - modules_alone
+    yield from (name for name in names if SENDERS.match(name))
+
+
+def test_all_requests_leave_through_the_one_maker_of_sessions() -> None:
+    """So the proxy, the certificates and the timeouts are right in all of them."""
+    checked = [(module, tree) for module, tree in modules(CORE) if module not in MAY_SEND]
+    for folder in (path for path in PLUGINS.iterdir() if path.is_dir()):
+        checked += modules(folder)
+    for module, tree in checked:
+        assert not list(senders(tree)), f"{module} sends requests by itself"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import requests\nrequests.get('http://x')",
+        "import requests\nsession = requests.Session()",
+        "import requests\nclass Own(requests.Session): ...",
+        "from requests import Session",
+        "from requests.sessions import Session",
+        "import httpx2\nhttpx2.Client()",
+        "from urllib.request import urlopen",
+        "import urllib3\nurllib3.PoolManager()",
+        "import socket\nsocket.create_connection(('x', 1))",
+    ],
+)
+def test_who_sends_by_itself_is_found(line: str) -> None:
+    assert list(senders(ast.parse(line)))

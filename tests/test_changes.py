@@ -25,14 +25,16 @@ from eportal_core.models import (
     Feed,
     FeedPatchset,
     Key,
+    Offer,
     Patchset,
     Server,
     acting,
     now,
 )
 from eportal_core.models.change import RecordedTable
-from eportal_core.operations import feeds, keys, patchsets, servers
+from eportal_core.operations import feeds, keys, offers, patchsets, servers
 from eportal_core.portal import Portal
+from eportal_core.source import layout
 from tests.support.inprocess import InProcess
 from tests.support.opening import opened
 from tests.support.patches import DB, KERNEL, WEB, archive
@@ -41,7 +43,7 @@ OLD, MIDDLE, NEW = "K04082020_1", "K20250101_01", "K20251119_03"
 #: A patchset that is not deployed, and one that never can be.
 FRESH, BAD = "K20260101_01", "K20260102_01"
 SERVER = "Webserver1234567"
-RECORDED = (Feed, Key, Server, Patchset, FeedPatchset)
+RECORDED = (Feed, Key, Server, Patchset, FeedPatchset, Offer)
 
 ALICE = Actor("alice", "10.1.2.3")
 
@@ -92,6 +94,28 @@ def data_dir(template: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def world(portal: Portal, template: Path) -> World:
     return World(portal, template)
+
+
+def offer(name: str, state: str = "available") -> layout.Offer:
+    return layout.Offer(
+        product="kernel",
+        name=name,
+        archive=f"kernel/{name}.tar.bz2",
+        size=1,
+        sha256="0" * 64,
+        meta=f"kernel/{name}.meta.json",
+        meta_size=1,
+        meta_sha256="0" * 64,
+        released="",
+        channels=("default",),
+        distros=(),
+        state=state,
+    )
+
+
+def offered_then_withdrawn(world: World) -> None:
+    offers.store(world.portal, [offer(FRESH)])
+    offers.store(world.portal, [])
 
 
 #: name -> what is done, and table and key of the rows that it writes; ``-`` before a table: a
@@ -163,6 +187,19 @@ OPERATIONS: dict[str, tuple[Callable[[World], object], list[tuple[str, str]]]] =
             ("-feed_patchset", f"main/kernel/{NEW}"),
             ("-feed_patchset", f"test/kernel/{NEW}"),
             ("-patchset", f"kernel/{NEW}"),
+        ],
+    ),
+    "store offers": (
+        lambda w: offers.store(w.portal, [offer(NEW), offer(FRESH)]),
+        [("offer", f"kernel/{NEW}"), ("offer", f"kernel/{FRESH}")],
+    ),
+    "withdraw an offer": (offered_then_withdrawn, [("offer", f"kernel/{FRESH}")] * 2),
+    "block": (
+        lambda w: offers.store(w.portal, [offer(NEW, "blocked")]),
+        [
+            ("offer", f"kernel/{NEW}"),
+            ("feed_patchset", f"main/kernel/{NEW}"),
+            ("feed_patchset", f"test/kernel/{NEW}"),
         ],
     ),
     "clean releases": (

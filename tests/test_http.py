@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from eportal_core import http
+from eportal_core.config import Config
 from eportal_core.downloads import download
 from eportal_core.errors import StorageError, UpstreamError
 
+CONFIG = Config.of(Path("/var/lib/eportal"))
 BODY = bytes(range(256)) * 4000
 SHA256 = ("sha256", hashlib.sha256(BODY).hexdigest())
 ETAG = '"one"'
@@ -94,7 +96,7 @@ def cut(upstream: Upstream, sent: int) -> Callable[[Any], None]:
 
 
 def fetch(upstream: Upstream, path: Path, **options: Any) -> None:
-    with http.new_session(tries=2) as session:
+    with http.new_session(CONFIG, tries=2) as session:
         download(session, upstream.url, path, **{"limit": 10**9, **options})
 
 
@@ -189,7 +191,8 @@ def test_a_body_without_length_that_does_not_end_is_cut(upstream: Upstream, tmp_
     upstream.plan = [endless, endless]
     with pytest.raises(UpstreamError, match="is longer than 1000000 bytes"):
         fetch(upstream, tmp_path / "file", limit=1_000_000)
-    with http.new_session() as session, pytest.raises(UpstreamError, match="longer than 1000"):
+    refusal = pytest.raises(UpstreamError, match="longer than 1000")
+    with http.new_session(CONFIG) as session, refusal:
         http.read(session, upstream.url, 1000)
 
 
@@ -209,7 +212,7 @@ def test_an_overloaded_upstream_is_asked_again(upstream: Upstream, tmp_path: Pat
 
 
 def test_a_pause_that_an_upstream_asks_for_is_bounded() -> None:
-    retry = http.new_session().get_adapter("http://x").max_retries
+    retry = http.new_session(CONFIG).get_adapter("http://x").max_retries
     response = type("Answer", (), {"headers": {"Retry-After": "86400"}})()
     assert retry.get_retry_after(response) == http.LONGEST_WAIT
 
@@ -218,7 +221,7 @@ def test_an_upstream_that_is_not_there_is_told_without_its_password(tmp_path: Pa
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}/file?token=secret"
-        with http.new_session(tries=1) as session, pytest.raises(UpstreamError) as refusal:
+        with http.new_session(CONFIG, tries=1) as session, pytest.raises(UpstreamError) as refusal:
             download(session, url, tmp_path / "file", limit=1)
     assert "Connection refused" in str(refusal.value)
     assert "secret" not in str(refusal.value)
@@ -226,7 +229,7 @@ def test_an_upstream_that_is_not_there_is_told_without_its_password(tmp_path: Pa
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://", "no address", "file:///etc/hosts"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
-    with http.new_session() as session, pytest.raises(UpstreamError):
+    with http.new_session(CONFIG) as session, pytest.raises(UpstreamError):
         download(session, url, tmp_path / "file", limit=1)
 
 
@@ -235,7 +238,7 @@ def test_the_password_is_sent_to_the_upstream_and_to_no_other_host(
 ) -> None:
     elsewhere = upstream.url.replace("127.0.0.1", "localhost")
     upstream.plan = [status(302, Location=elsewhere)]
-    with http.new_session("me", "secret") as session:
+    with http.new_session(CONFIG, "me", "secret") as session:
         download(session, upstream.url, tmp_path / "file", limit=10**9)
     first, second = upstream.asked
     assert first["Authorization"].startswith("Basic ")

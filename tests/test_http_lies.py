@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from eportal_core import http
+from eportal_core.config import Config
 from eportal_core.downloads import download
 from eportal_core.errors import UpstreamError
 
+CONFIG = Config.of(Path("/var/lib/eportal"))
 BODY = bytes(range(256)) * 2000
 #: Bytes that are kept when an answer breaks off before its end.
 KEPT = 1 << 18
@@ -70,7 +72,7 @@ def serve(asked: list[bytes]) -> Iterator[Serve]:
 
 
 def fetch(url: str, path: Path) -> None:
-    with http.new_session(tries=2) as session:
+    with http.new_session(CONFIG, tries=2) as session:
         download(session, url, path, limit=10**6)
 
 
@@ -94,7 +96,7 @@ def test_it_is_told_and_nothing_is_taken_for_the_file(
     with pytest.raises(UpstreamError):
         fetch(serve(answer), tmp_path / "file")
     assert not (tmp_path / "file").exists()
-    with http.new_session(tries=2) as session, pytest.raises(UpstreamError):
+    with http.new_session(CONFIG, tries=2) as session, pytest.raises(UpstreamError):
         http.read(session, serve(answer), 10**6)
 
 
@@ -144,7 +146,7 @@ def test_what_comes_packed_is_not_gone_on_with(
 
 
 def test_a_password_may_be_of_any_letters(serve: Serve, asked: list[bytes], tmp_path: Path) -> None:
-    with http.new_session("anna", "пароль €") as session:
+    with http.new_session(CONFIG, "anna", "пароль €") as session:
         download(session, serve(whole()), tmp_path / "file", limit=10**6)
     (line,) = [line for line in asked[0].split(b"\r\n") if line.startswith(b"Authorization: ")]
     assert b64decode(line.split()[-1]).decode() == "anna:пароль €"

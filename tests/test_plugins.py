@@ -307,7 +307,7 @@ def test_every_hook_is_called(
     group = cli.build(plugins)
     assert "tickets" in group.commands
     portal = opened(plugins, data_dir)
-    assert [job.name for job in all_jobs(portal)] == ["tickets"]
+    assert "tickets" in {job.name for job in all_jobs(portal)}
     assert [found for _, found in plugins.each("eportal_checks", portal=portal)]
     with db.connection():
         assert db.database.table_exists("ticket")

@@ -1,4 +1,4 @@
-"""The index page: how many servers there are, and how many were heard of lately.
+"""The index page: how many servers there are, how many were heard of lately, how old data is.
 
 Anybody may see these numbers, as documented (AUTH_RESTRICTED_INDEX will close it to users).
 """
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from eportal_core import db
 from eportal_core.admin.navigation import navigation
+from eportal_core.data_age import old_data
 from eportal_core.portal import Portal
 from eportal_core.queries import fleet_totals
 
@@ -32,7 +33,7 @@ td {{ text-align: right; font-variant-numeric: tabular-nums; }}
 <tr><th>Total number of servers<td>{total}
 <tr><th>Servers that checked in for the past 48 hours<td>{active}
 </table>
-{links}<p>This portal is run with the command <code>kc.eportal</code>.
+{warning}{links}<p>This portal is run with the command <code>kc.eportal</code>.
 """
 
 
@@ -44,7 +45,10 @@ def index_routes(portal: Portal) -> list[Route]:
     def index(request: Request) -> Response:
         with db.connection():
             totals = fleet_totals()
-        return HTMLResponse(_PAGE.format(total=totals.total, active=totals.active, links=links))
+        age = old_data(portal)
+        warning = f"<p><strong>{escape(age)}.</strong>\n" if age else ""
+        page = _PAGE.format(total=totals.total, active=totals.active, warning=warning, links=links)
+        return HTMLResponse(page)
 
     def root(request: Request) -> Response:
         return RedirectResponse("/admin/")

@@ -16,8 +16,10 @@ from eportal_core.agent.checkin import CheckinApp
 from eportal_core.agent.forward import ForwardAdmin
 from eportal_core.agent.memory import Follower, Memory
 from eportal_core.agent.registration import checkin_route, registration_routes
+from eportal_core.agent.source import source_routes
 from eportal_core.agent.userspace import userspace_routes
 from eportal_core.agent.writer import Writer
+from eportal_core.caching.patches import PatchCache
 from eportal_core.portal import Portal
 from eportal_core.web.compose import compose
 from eportal_core.web.errors import HANDLERS
@@ -56,6 +58,7 @@ def agent_app(portal: Portal) -> ASGIApp:
         *registration_routes(portal),
         *([checkin_route(checkin, writer.put)] if checkin else []),
         *userspace_routes(list(portal.stores().values())),
+        *source_routes(portal),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
     ]
@@ -66,4 +69,5 @@ def agent_app(portal: Portal) -> ASGIApp:
         middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES)],
     )
     app.state.memory = memory
+    app.state.cache = PatchCache(portal)
     return CheckinApp(memory, writer.put, checkin, app) if checkin else app

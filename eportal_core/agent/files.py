@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from eportal_core import db
+from eportal_core.agent.absent import absent
 from eportal_core.agent.access import admit, memory_of
 from eportal_core.models import Level, enabled_levels
 from eportal_core.patchsets.store import PatchsetStore
@@ -77,9 +78,11 @@ def level_file(store: PatchsetStore) -> Callable[[Request], Response]:
         level: int = request.path_params["level"]
         feed = admit(request, product, anonymous=name in public_files)
         path = store.file(target, level, name)
-        if path is None or not _in_feed(product, feed, target, level):
-            path = None
-        return serve_file(request, path)
+        if path is not None:
+            return serve_file(request, path if _in_feed(product, feed, target, level) else None)
+        if not store.is_file_name(target, name):
+            raise HTTPException(404, "There is no such file.")
+        return absent(request, store, feed, target, level, name)
 
     return endpoint
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from eportal_core.agent.absent import absent
 from eportal_core.agent.access import admit_to_any, memory_of
 from eportal_core.errors import ProductMissing
 from eportal_core.patchsets.bundle import BUNDLE_NAME
@@ -34,7 +35,7 @@ def userspace_routes(stores: Sequence[PatchsetStore]) -> list[Route]:
         levels = {name: memory.level(name, feed, target) for name in bundled}
         for product in products:
             if level := levels[product]:
-                return serve_file(request, bundled[product].bundle(target, int(level)))
+                return _bundle(request, bundled[product], feed, target, int(level))
         if any(levels.values()):
             raise HTTPException(ProductMissing.status, ProductMissing.sentence)
         raise HTTPException(404, "There are no patches for this build-id.")
@@ -42,3 +43,10 @@ def userspace_routes(stores: Sequence[PatchsetStore]) -> list[Route]:
     if not bundled:
         return []
     return [Route(_PATH, endpoint), Route(f"/{{feed}}{_PATH}", endpoint)]
+
+
+def _bundle(request: Request, store: PatchsetStore, feed: str, target: str, level: int) -> Response:
+    try:
+        return serve_file(request, store.bundle(target, level))
+    except HTTPException:
+        return absent(request, store, feed, target, level, "")

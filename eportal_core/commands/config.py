@@ -1,26 +1,70 @@
-"""``kc.eportal config``: every setting, its value, where it came from and what it means."""
+"""``kc.eportal config``: every setting, its value and where it came from; runtime settings set."""
 
 from __future__ import annotations
 
+import getpass
+import sys
 import textwrap
 
 import click
 
 from eportal_core.commands.listing import json_option, print_json
 from eportal_core.commands.session import Session, pass_session
-from eportal_core.commands.usage import Command
+from eportal_core.commands.session import session as this_session
+from eportal_core.commands.usage import Group
+from eportal_core.config import Config
+from eportal_core.errors import InvalidValue
+from eportal_core.operations import settings
+
+#: Stands for a value that is read from standard input.
+_FROM_INPUT = "-"
+#: A longer input is no value, characters.
+_LONGEST = 100_000
 
 
-@click.command(
+@click.group(
     "config",
-    cls=Command,
+    cls=Group,
+    invoke_without_command=True,
     help="show every setting, its value, where it came from and what it means",
-    short_help="show the settings",
+    short_help="show the settings, set runtime settings",
 )
 @json_option
+@click.pass_context
+def config_command(context: click.Context, as_json: bool) -> None:
+    if context.invoked_subcommand is None:
+        _show(this_session().config, as_json)
+    elif as_json:
+        raise click.UsageError("argument --json: not allowed with a command", context)
+
+
+@config_command.command(
+    "set",
+    help="set a runtime setting; running processes see it within seconds",
+    short_help="set a runtime setting",
+)
+@click.argument("name", help="name of the setting")
+@click.argument("value", help="value as in the environment; - reads it from standard input")
 @pass_session
-def config_command(session: Session, as_json: bool) -> None:
-    values = session.config.values()
+def set_command(session: Session, name: str, value: str) -> None:
+    config = session.config
+    settings.put(config, name, _input(name) if value == _FROM_INPUT else value)
+    _show_one(config, name)
+
+
+@config_command.command(
+    "unset", help="forget what config set has set", short_help="unset a runtime setting"
+)
+@click.argument("name", help="name of the setting")
+@pass_session
+def unset_command(session: Session, name: str) -> None:
+    config = session.config
+    settings.drop(config, name)
+    _show_one(config, name)
+
+
+def _show(config: Config, as_json: bool) -> None:
+    values = config.values()
     if as_json:
         print_json(
             [
@@ -36,5 +80,28 @@ def config_command(session: Session, as_json: bool) -> None:
         )
         return
     for value in values:
-        click.echo(f"{value.setting.name} = {value.shown()}  # {value.source}")
+        _show_one(config, value.setting.name)
         click.echo(textwrap.indent(textwrap.fill(value.setting.help, 90), "    "))
+
+
+def _show_one(config: Config, name: str) -> None:
+    """The value that counts, which need not be the one that was just set, and why it does."""
+    value = config.value(name)
+    click.echo(f"{name} = {value.shown()}  # {value.source}")
+
+
+def _input(name: str) -> str:
+    """One line of standard input; at a terminal, what is typed is not shown.
+
+    Raises:
+        InvalidValue: it is no text, or too long to be a value.
+    """
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{name}: ")
+    try:
+        text = sys.stdin.read(_LONGEST + 1)
+    except UnicodeDecodeError:
+        raise InvalidValue(f"The value of {name} is not UTF-8.") from None
+    if len(text) > _LONGEST:
+        raise InvalidValue(f"The value of {name} is longer than {_LONGEST} characters.")
+    return text.removesuffix("\n").removesuffix("\r")

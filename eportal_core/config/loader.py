@@ -1,4 +1,4 @@
-"""The settings of this start: environment over file over default, or one sentence why not."""
+"""The settings of this start: environment, file, config.json, default; or a sentence why not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from eportal_core.config.checks import check, from_text
 from eportal_core.config.declared import CORE_OWNER, PREFIX, RESERVED, Declared, by_name, similar
 from eportal_core.config.files import Document, Entry, at, read
 from eportal_core.config.literal import BadValue
-from eportal_core.config.model import DEFAULT_PATH, Config, Value, defaults
+from eportal_core.config.model import DEFAULT_PATH, Config
+from eportal_core.config.runtime import RuntimeFile, file_in
+from eportal_core.config.values import Value, defaults
 from eportal_core.errors import ConfigError
 from eportal_core.settings import Setting
 
@@ -27,10 +29,9 @@ def load(declared: Mapping[str, Sequence[Setting]], environ: Mapping[str, str]) 
     path = _path(environ)
     document = read(path, required=PATH_VARIABLE in environ)
     _check_tables(path, document, declared.keys())
-    return Config(
-        path,
-        defaults(known) | _from_file(path, document, known) | _from_environment(environ, known),
-    )
+    values = defaults(known) | _from_file(path, document, known) | _from_environment(environ, known)
+    data_dir = Config(path, values).data_dir
+    return Config(path, values, RuntimeFile(file_in(data_dir), known))
 
 
 def _path(environ: Mapping[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""What everybody else is given: the settings with their values, which no longer change."""
+"""What everybody else is given: the settings with their values; only runtime settings change."""
 
 from __future__ import annotations
 
@@ -8,53 +8,47 @@ from pathlib import Path
 from typing import Any
 
 from eportal_core.config.checks import check
-from eportal_core.config.declared import Declared, by_name
+from eportal_core.config.declared import by_name
 from eportal_core.config.literal import BadValue
+from eportal_core.config.runtime import RuntimeFile
+from eportal_core.config.values import DEFAULT, Value, defaults
 from eportal_core.errors import ConfigError
 from eportal_core.settings import Setting
 
 #: The file that is read unless ``EPORTAL_CONFIG`` names another one; it need not exist.
 DEFAULT_PATH = Path("/etc/eportal/config")
-MASK = "********"
-
-
-@dataclass(frozen=True)
-class Value:
-    """A setting as it is now.
-
-    owner: ``core`` or the name of the plugin that declares it.
-    source: ``default``, ``environment (EPORTAL_PORT)``, ``/etc/eportal/config:3``, or ``argument``
-        for what ``Config.of`` was given.
-    """
-
-    setting: Setting
-    owner: str
-    # Kept out of repr: a secret must not appear in a traceback.
-    value: object = field(repr=False)
-    source: str
-
-    def shown(self) -> str:
-        """The value as a person may see it, written as in the file; a secret is masked."""
-        if self.setting.secret and self.value not in (None, "", []):
-            return MASK
-        return repr(self.value)
 
 
 @dataclass(frozen=True, eq=False)
 class Config:
-    """The settings of a running portal; ``path`` is the absolute name of the file looked for."""
+    """The settings of a running portal; ``path`` is the absolute name of the file looked for.
+
+    runtime: the file of settings that may change, None when nothing does.
+    """
 
     path: Path
     _values: Mapping[str, Value] = field(repr=False)
+    runtime: RuntimeFile | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Any:
         """The value of a declared setting; a list is the caller's own copy."""
-        value = self._values[name].value
+        value = self.value(name).value
         return list(value) if isinstance(value, list) else value
 
     def values(self) -> list[Value]:
         """Every setting: those of the core by name, then those of each plugin by name."""
-        return list(self._values.values())
+        return [self.value(name) for name in self._values]
+
+    def value(self, name: str) -> Value:
+        """A declared setting as it is now, and where that came from."""
+        found = self._values[name]
+        if found.setting.runtime and self.runtime is not None and found.source == DEFAULT:
+            return self.runtime.values().get(name, found)
+        return found
+
+    def find(self, name: str) -> Value | None:
+        """The same for a name that may be none of a setting."""
+        return self.value(name) if name in self._values else None
 
     @property
     def data_dir(self) -> Path:
@@ -89,13 +83,3 @@ class Config:
                 raise ConfigError(f"{reason}.") from None
             values[name] = Value(known[name].setting, known[name].owner, checked, "argument")
         return cls(DEFAULT_PATH, values)
-
-
-def defaults(known: Mapping[str, Declared]) -> dict[str, Value]:
-    """Every known setting with its default, in the same order."""
-    return {
-        name: Value(
-            found.setting, found.owner, check(found.setting, found.setting.default), "default"
-        )
-        for name, found in known.items()
-    }

@@ -3,6 +3,8 @@
 from eportal_core.models.base import now, shown
 from eportal_core.models.change import Actor, Change, acting, record, set_node
 from eportal_core.models.feeds import CHANNELS, MAIN, Feed, Key
+from eportal_core.models.jobs import JobRun
+from eportal_core.models.offers import AVAILABLE, BLOCKED, Offer
 from eportal_core.models.patchsets import (
     DISABLED,
     ENABLED,
@@ -16,6 +18,8 @@ from eportal_core.models.patchsets import (
 from eportal_core.models.servers import Checkin, Facts, Identity, Server
 
 __all__ = [
+    "AVAILABLE",
+    "BLOCKED",
     "CHANNELS",
     "DISABLED",
     "ENABLED",
@@ -28,8 +32,10 @@ __all__ = [
     "Feed",
     "FeedPatchset",
     "Identity",
+    "JobRun",
     "Key",
     "Level",
+    "Offer",
     "Patchset",
     "Server",
     "acting",

@@ -19,7 +19,8 @@ class Patchset(RecordedTable):
     """A named release of patches of one product; ``id`` is ``<product>/<name>``.
 
     position: sorts the patchsets of a product, oldest first. released: as the archive says.
-    appeared: when it came here. archive: its file in ``arch/``. size: bytes of its content.
+    appeared: when it came here. archive: its file in ``arch/``, empty when only its manifest is
+    here and its files come when asked for. sha256: of the archive. size: bytes of its content.
     """
 
     id = peewee.TextField(primary_key=True)

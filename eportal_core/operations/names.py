@@ -11,7 +11,7 @@ from eportal_core.errors import InvalidValue
 _ALPHABET = string.ascii_letters + string.digits
 _FEED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: What else the first part of a path may be.
-_NOT_FEEDS = frozenset({"admin", "repo", "userspace"})
+_NOT_FEEDS = frozenset({"admin", "repo", "source", "userspace"})
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 #: Source: RFC 1123 hosts and RFC 1035 lengths; underscores are seen in the wild.
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})")

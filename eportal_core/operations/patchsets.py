@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eportal_core import db
-from eportal_core.errors import InvalidValue, NotFound
+from eportal_core.errors import ArchiveError, InvalidValue, NotFound
 from eportal_core.models import (
     DISABLED,
     ENABLED,
@@ -16,11 +16,10 @@ from eportal_core.models import (
     FeedPatchset,
     Level,
     Patchset,
-    now,
-    of_product,
 )
-from eportal_core.operations import feeds
+from eportal_core.operations import feeds, offers
 from eportal_core.operations.names import is_plain, told
+from eportal_core.operations.states import set_state, states_in, tell
 from eportal_core.portal import Portal
 from eportal_core.types import Event, Product, Release
 
@@ -50,24 +49,54 @@ def deploy(
     Raises:
         NotFound: there is no such feed, or no such file.
         ArchiveError: the archive is refused; nothing of it is kept.
+        Conflict: the patch source has blocked it, so it cannot be enabled; nothing of it is kept.
         StorageError: the disk refused; nothing of it is kept.
     """
     feeds.get(feed)
     state = ENABLED if enable else DISABLED
     with portal.storage.exclusive():
-        release = portal.ask("eportal_deploy", portal=portal, product=product.name, archive=archive)
-        if release is None:
-            raise InvalidValue(f"{product.title} is not made of archives.")
+        release = _published(portal, product, archive)
         with db.database.atomic():
+            if enable:
+                offers.refuse_blocked(product, release.name)
             patchset = _store(product, release)
-            changed = _set_state([patchset], feeds.get(feed).name, state, _rows(product, feed))
-    _tell(portal, changed, [patchset], feed, state)
+            rows = states_in(product.name, feeds.get(feed).name)
+            changed = set_state([patchset], feed, state, rows)
+    tell(portal, changed, [patchset], feed, state)
     return patchset
 
 
+def receive(portal: Portal, product: Product, archive: Path, sha256: str) -> Patchset:
+    """Check, store and publish an archive, and leave every feed as it is.
+
+    sha256: of the archive, in hex, as it has to be.
+
+    Raises:
+        NotFound: there is no such file.
+        ArchiveError: it is another archive, or it is refused; nothing of it is kept.
+        StorageError: the disk refused; nothing of it is kept.
+    """
+    with portal.storage.exclusive():
+        release = _published(portal, product, archive)
+        if release.sha256 != sha256:
+            raise ArchiveError(f"{archive.name} has other bytes than its sha256 says.")
+        with db.database.atomic():
+            return _store(product, release)
+
+
 def enable(portal: Portal, product: Product, name: str, feed: str) -> None:
-    """Enable one patchset in ``feed``."""
-    _apply(portal, product, name, feed, ENABLED, lambda named, states: [named])
+    """Enable one patchset in ``feed``.
+
+    Raises:
+        NotFound: it is not here, or there is no such feed.
+        Conflict: the patch source has blocked it.
+    """
+
+    def wanted(named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+        offers.refuse_blocked(product, named.name)
+        return [named]
+
+    _apply(portal, product, name, feed, ENABLED, wanted)
 
 
 def disable(portal: Portal, product: Product, name: str, feed: str) -> None:
@@ -76,13 +105,18 @@ def disable(portal: Portal, product: Product, name: str, feed: str) -> None:
 
 
 def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
-    """Enable ``name`` and everything older, except what is disabled in ``feed``."""
+    """Enable ``name`` and everything older, except what is disabled in ``feed`` or blocked.
+
+    What the patch source has disabled is left to those who enable it by name.
+    """
 
     def wanted(last: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+        skipped = offers.overrule(product, states)
         return [
             patchset
             for patchset in all_of(product)
-            if patchset.position <= last.position and states.get(patchset.id) != DISABLED
+            if patchset.position <= last.position
+            and skipped.get(patchset.id, UNDEPLOYED) in (UNDEPLOYED, ENABLED)
         ]
 
     _apply(portal, product, name, feed, ENABLED, wanted)
@@ -139,7 +173,7 @@ def _unroll(
             if delete:
                 patchset.drop()
     for state in states:
-        _tell(portal, {patchset.id}, [patchset], state.feed_id, UNDEPLOYED)
+        tell(portal, {patchset.id}, [patchset], state.feed_id, UNDEPLOYED)
     if delete:
         log.info("%s was deleted", name)
         portal.announce(Event("patchset.deleted", patchset.id))
@@ -183,8 +217,12 @@ def _obsolete_of(product: Product, patchsets: Sequence[Patchset]) -> list[Patchs
 
 
 def clean(portal: Portal, product: Product, *, dry_run: bool) -> list[str]:
-    """Delete the obsolete patchsets of a product; returns their names."""
-    names = [patchset.name for patchset in obsolete(product)]
+    """Delete the obsolete patchsets of a product; returns their names.
+
+    What the patch source lists stays: it would be fetched again.
+    """
+    listed = offers.listed(portal, product)
+    names = [patchset.name for patchset in obsolete(product) if patchset.id not in listed]
     return names if dry_run else [name for name in names if _clean_one(portal, product, name)]
 
 
@@ -192,7 +230,8 @@ def _clean_one(portal: Portal, product: Product, name: str) -> bool:
     """Whether it was deleted: a feed may have got it, or another clean it, since one looked."""
 
     def still_obsolete(patchset: Patchset) -> bool:
-        return bool(_obsolete_of(product, [patchset]))
+        is_listed = patchset.id in offers.listed(portal, product)
+        return not is_listed and bool(_obsolete_of(product, [patchset]))
 
     try:
         return _unroll(portal, product, name, delete=True, only_if=still_obsolete)
@@ -209,11 +248,25 @@ def all_of(product: Product) -> list[Patchset]:
     )
 
 
+def _published(portal: Portal, product: Product, archive: Path) -> Release:
+    """What the product's plugin put in place; the caller holds the storage lock."""
+    release: Release | None = portal.ask(
+        "eportal_deploy", portal=portal, product=product.name, archive=archive
+    )
+    if release is None:
+        raise InvalidValue(f"{product.title} is not made of archives.")
+    return release
+
+
 def _store(product: Product, release: Release) -> Patchset:
     """The patchset's row; its levels are rows too, in the same transaction."""
     key = Patchset.key(product.name, release.name)
     known = Patchset.get_or_none(id=key)
     if known is not None:
+        if release.archive and not known.archive:
+            # Its files came when they were asked for; now all of them are here.
+            known.archive = release.archive
+            known.put()
         return known
     patchset = Patchset.new(
         id=key,
@@ -252,53 +305,14 @@ def _apply(
     # Chosen in the transaction: nobody deletes one of them meanwhile.
     with db.database.atomic():
         named = get(product, name)
-        rows = _rows(product, feeds.get(feed).name)
+        rows = states_in(product.name, feeds.get(feed).name)
         states = {patchset: row.state for patchset, row in rows.items()}
         patchsets = wanted(named, states)
-        changed = _set_state(patchsets, feed, state, rows)
-    _tell(portal, changed, patchsets, feed, state)
+        changed = set_state(patchsets, feed, state, rows)
+    tell(portal, changed, patchsets, feed, state)
     if named not in patchsets:
-        if named.id in states:
-            log.info("%s is %s in %s and was skipped", name, states[named.id], feed)
+        skipped = offers.overrule(product, states)
+        if named.id in skipped:
+            log.info("%s is %s in %s and was skipped", name, skipped[named.id], feed)
         else:
-            _tell(portal, set(), [named], feed, state)
-
-
-def _rows(product: Product, feed: str) -> dict[str, FeedPatchset]:
-    """The states of the product's patchsets in ``feed``, by patchset; what has none is not here."""
-    rows = FeedPatchset.select().where(
-        FeedPatchset.feed == feed, of_product(FeedPatchset.patchset, product.name)
-    )
-    return {row.patchset_id: row for row in rows}
-
-
-def _set_state(
-    patchsets: Sequence[Patchset], feed: str, state: str, rows: Mapping[str, FeedPatchset]
-) -> set[str]:
-    """Returns the ids of those whose state is another now; ``rows`` are those of before."""
-    changed = set()
-    for patchset in patchsets:
-        row = rows.get(patchset.id)
-        if state == (UNDEPLOYED if row is None else row.state):
-            continue
-        changed.add(patchset.id)
-        if row is None:
-            FeedPatchset.new(feed=feed, patchset=patchset, state=state)
-        elif state == UNDEPLOYED:
-            row.drop()
-        else:
-            row.state, row.since = state, now()
-            row.put()
-    return changed
-
-
-def _tell(
-    portal: Portal, changed: Set[str], patchsets: Sequence[Patchset], feed: str, state: str
-) -> None:
-    preposition = "from" if state == UNDEPLOYED else "in"
-    for patchset in patchsets:
-        if patchset.id in changed:
-            log.info("%s was %s %s %s", patchset.name, state, preposition, feed)
-            portal.announce(Event(f"patchset.{state}", patchset.id, feed))
-        else:
-            log.info("%s is already %s %s %s", patchset.name, state, preposition, feed)
+            tell(portal, set(), [named], feed, state)

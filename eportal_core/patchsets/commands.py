@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
-from eportal_core.errors import PortalError
-from eportal_core.models import CHANNELS, MAIN, UNDEPLOYED, Patchset
-from eportal_core.operations import feeds, patchsets
+from eportal_core.models import CHANNELS, ENABLED, MAIN, UNDEPLOYED, Patchset
+from eportal_core.operations import missing, patchsets, updates
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import PatchsetStore
 from eportal_core.portal import Portal
@@ -43,25 +42,26 @@ def _feed_option(verb: str) -> Callable[[Any], Any]:
 
 
 def _updates(group: click.Group, spec: PatchsetSpec) -> None:
-    """What comes from a patch source; there is none yet, and that is said."""
-    for name, summary in (
-        ("update", "download the newest patchsets and enable them in a feed"),
-        ("auto-update", "download and enable what feeds that update by themselves are due"),
-        ("download-missing", "download the archives of patchsets that are not here"),
-    ):
+    """What comes from the patch source."""
 
-        @group.command(name, help=summary, short_help=summary)
-        @pass_portal
-        def command(portal: Portal, feed: str | None = None) -> None:
-            if feed is not None:
-                feeds.get(feed)
-            raise PortalError(
-                f"No patch source is set, so there is nothing to download: get archives by other "
-                f"means, then kc.eportal {spec.product.command} deploy."
-            )
+    @group.command("update", short_help="download the newest patchsets and enable them in a feed")
+    @_feed_option("feed to update")
+    @pass_portal
+    def update(portal: Portal, feed: str) -> None:
+        """download what is new for a feed from the patch source, and enable it there"""
+        updates.update(portal, spec.product, feed)
 
-        if name == "update":
-            _feed_option("feed to update")(command)
+    @group.command("auto-update", short_help="update the feeds that update by themselves")
+    @pass_portal
+    def auto_update(portal: Portal) -> None:
+        """download what is new for feeds that update by themselves, and enable what is due there"""
+        updates.auto_update(portal, spec.product)
+
+    @group.command("download-missing", short_help="make patchsets whole that are damaged or lost")
+    @pass_portal
+    def download_missing(portal: Portal) -> None:
+        """publish patchsets anew whose files are not whole, from archives here or at the source"""
+        missing.download_missing(portal, spec.product)
 
 
 def _deploy(group: click.Group, spec: PatchsetSpec) -> None:
@@ -121,10 +121,13 @@ def _state_command(
 def _list(group: click.Group, spec: PatchsetSpec) -> None:
     @group.command("list", short_help="list patchsets and their state in each feed")
     @click.option("--feed", help="show only this feed")
+    @click.option(
+        "--all", "everything", is_flag=True, help="show also those that cannot be had any more"
+    )
     @json_option
     @pass_portal
-    def command(portal: Portal, feed: str | None, as_json: bool) -> None:
-        rows = queries.patchsets(spec.product, feed)
+    def command(portal: Portal, feed: str | None, everything: bool, as_json: bool) -> None:
+        rows = queries.patchsets(spec.product, feed, unavailable=everything)
         if as_json:
             print_json(rows)
             return
@@ -136,11 +139,16 @@ def _list(group: click.Group, spec: PatchsetSpec) -> None:
                     row["patchset"],
                     row["appeared"][:19],
                     # A feed may have been added since the patchsets were read.
-                    *(row["feeds"].get(name, UNDEPLOYED) for name in names),
+                    *(_shown(row, row["feeds"].get(name, UNDEPLOYED)) for name in names),
                 )
                 for row in rows
             ],
         )
+
+
+def _shown(row: Mapping[str, Any], state: str) -> str:
+    """A state as the table has it; what is enabled and withdrawn by the source stands out."""
+    return "Enabled (!)" if row["withdrawn"] and state == ENABLED else state
 
 
 def _verify(group: click.Group, spec: PatchsetSpec) -> None:
@@ -149,7 +157,7 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
     @pass_portal
     def command(portal: Portal, patchset: tuple[str, ...]) -> None:
         """check every published file against its manifest; exits with 1 when one differs"""
-        store = PatchsetStore(spec, portal.storage)
+        store = PatchsetStore(spec, portal.storage, portal.config["CACHE_MODE"])
         named = [patchsets.get(spec.product, name) for name in patchset]
         chosen = named or patchsets.all_of(spec.product)
         count = 0
@@ -209,7 +217,7 @@ def _pack(group: click.Group, spec: PatchsetSpec) -> None:
 
 
 def _legacy_options(cli: click.Group, spec: PatchsetSpec) -> None:
-    """``kc.eportal --deploy ARCHIVE`` and ``kc.eportal --unroll NAME``, as older documents say."""
+    """``kc.eportal --deploy ARCHIVE`` and others, as older documents have them."""
 
     @pass_portal
     def deploy(portal: Portal, archive: str) -> None:
@@ -219,11 +227,22 @@ def _legacy_options(cli: click.Group, spec: PatchsetSpec) -> None:
     def unroll(portal: Portal, name: str) -> None:
         patchsets.unroll(portal, spec.product, name)
 
-    add_action(cli, "--deploy", deploy, "archive", f"deploy a {spec.product.title} patchset")
+    @pass_portal
+    def get_latest(portal: Portal) -> None:
+        updates.update(portal, spec.product)
+
+    @pass_portal
+    def auto_update(portal: Portal) -> None:
+        updates.auto_update(portal, spec.product)
+
+    title = spec.product.title
+    add_action(cli, "--deploy", deploy, "archive", f"deploy a {title} patchset")
+    add_action(cli, "--unroll", unroll, "patchset", f"take a {title} patchset out of every feed")
+    add_action(cli, "--get-latest", get_latest, None, f"update {MAIN} with {title} patchsets")
     add_action(
         cli,
-        "--unroll",
-        unroll,
-        "patchset",
-        f"take a {spec.product.title} patchset out of every feed",
+        "--auto-update",
+        auto_update,
+        None,
+        f"update feeds that update by themselves with {title} patchsets",
     )

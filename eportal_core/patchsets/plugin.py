@@ -71,4 +71,4 @@ class PatchsetPlugin:
     def _store(self, portal: Portal) -> PatchsetStore:
         from eportal_core.patchsets.store import PatchsetStore
 
-        return PatchsetStore(self.spec, portal.storage)
+        return PatchsetStore(self.spec, portal.storage, portal.config["CACHE_MODE"])

@@ -35,8 +35,16 @@ _SYNC = "sync"
 _CHANGES = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _PRELOADED = (
+    "eportal_core.operations.fetching",
     "eportal_core.patchsets.archive",
     "eportal_core.patchsets.store",
+    "eportal_core.source.adding",
+    "eportal_core.source.creating",
+    "eportal_core.source.metadata",
+    "eportal_core.source.places",
+    "eportal_core.source.publishing",
+    "eportal_core.source.status",
+    "eportal_core.source.trust",
     "eportal_kernelcare",
     "playhouse.migrations",
     "playhouse.pool",

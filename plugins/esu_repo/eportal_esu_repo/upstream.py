@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Upstream:
     """The settings of an update, checked; limits in bytes."""
 
+    portal: Portal
     url: str
     user: str | None
     password: str | None = field(repr=False)
@@ -29,7 +30,7 @@ class Upstream:
 
     def session(self) -> requests.Session:
         """A new session; it is for one thread."""
-        return http.new_session(self.user, self.password)
+        return http.new_session(self.portal.config, self.user, self.password)
 
     def address(self, repository: str, path: str) -> str:
         return f"{self.url}/{quote(f'{repository}/{path}')}"
@@ -53,6 +54,7 @@ def upstream(portal: Portal) -> Upstream:
     if not repositories(portal):
         raise InvalidValue("ESU_REPOSITORIES is empty: name the repositories below ESU_URL.")
     return Upstream(
+        portal,
         url,
         config["ESU_USER"],
         config["ESU_PASSWORD"],

@@ -8,7 +8,6 @@ none stands in another's way. Several processes may share it.
 
 from __future__ import annotations
 
-import fcntl
 import filecmp
 import hashlib
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from eportal_core import disk_errors, write_file
+from eportal_core import disk_errors, held, write_file
 from eportal_kernelcare.packages.names import group_of, is_final
 
 #: How exactly it is known when a copy was last used, seconds.
@@ -103,21 +102,11 @@ class Copies:
         What is kept there after a failure is gone on with next time.
         """
         with disk_errors(self._partial):
-            for folder in (self._files, self._partial, self._groups):
+            for folder in (self._files, self._groups):
                 folder.mkdir(parents=True, exist_ok=True)
         place = self._partial / self._key(path)
-        name = place.with_name(f"{place.name}.lock")
-        while True:
-            with disk_errors(), name.open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                # The holder before may have removed it, and somebody made another one.
-                if not _is_file(name, lock.fileno()):
-                    continue
-                try:
-                    yield place
-                finally:
-                    name.unlink(missing_ok=True)
-                return
+        with held(place):
+            yield place
 
     def partial_size(self, path: str) -> int:
         """Bytes that came of ``path`` before its download failed."""
@@ -184,13 +173,6 @@ class Copies:
 
     def _key(self, path: str) -> str:
         return hashlib.sha256(f"{self._upstream}\n{path}".encode()).hexdigest()
-
-
-def _is_file(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _set_time(path: Path, text: str) -> None:

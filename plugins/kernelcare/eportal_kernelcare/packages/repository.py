@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from eportal_core import (
+    Flights,
     NotFound,
     Portal,
     PortalError,
@@ -21,11 +21,11 @@ from eportal_core import (
     UpstreamError,
     http,
     serve_file,
+    while_connected,
 )
 from eportal_kernelcare.packages.copies import Copies
-from eportal_kernelcare.packages.flights import Flights
 from eportal_kernelcare.packages.names import clean_path
-from eportal_kernelcare.packages.room import Room, cache_folder
+from eportal_kernelcare.packages.room import FETCHES, cache_folder, room_of
 from eportal_kernelcare.packages.upstream import PAUSE, Upstream
 
 log = logging.getLogger("eportal.packages")
@@ -33,6 +33,9 @@ log = logging.getLogger("eportal.packages")
 #: Seconds that a client waits for a file that is not here, and for one of which an older copy is.
 _PATIENCE = 90
 _PATIENCE_WITH_COPY = 5
+
+#: So many files may be waited for; those who ask for more are sent away.
+_WAITING_MAX = 200
 
 _NOT_SET = "This portal has no agent packages: AGENT_REPO_URL is not set."
 _MISSING = "There is no such file."
@@ -47,13 +50,14 @@ class Repository:
         folder = cache_folder(portal)
         self._fresh = config["AGENT_REPO_FRESH"]
         self._upstream = Upstream(
+            portal,
             http.check_address(url, "AGENT_REPO_URL"),
             config["AGENT_REPO_USER"],
             config["AGENT_REPO_PASSWORD"],
         )
         self._copies = Copies(folder, self._upstream.url)
-        self._room = Room(folder, config["AGENT_REPO_CACHE_SIZE"])
-        self._flights = Flights(self._fetch)
+        self._room = room_of(folder, config["AGENT_REPO_CACHE_SIZE"])
+        self._flights = Flights(self._fetch, at_once=FETCHES, waiting=_WAITING_MAX)
         self._slow_until = 0.0
 
     async def answer(self, request: Request) -> Response:
@@ -65,7 +69,7 @@ class Repository:
         if not fresh:
             patience = self._patience(known)
             try:
-                await _unless_gone(request, self._flights.join(path, patience))
+                await while_connected(request, self._flights.join(path, patience))
             except TimeoutError:
                 if patience:
                     self._slow_until = time.monotonic() + PAUSE
@@ -140,28 +144,6 @@ def repository_routes(portal: Portal) -> Sequence[BaseRoute]:
     url: str | None = portal.config["AGENT_REPO_URL"]
     path = "/repo/{path:path}"
     return [Route(path, _nothing if url is None else Repository(portal, url).answer)]
-
-
-async def _unless_gone(request: Request, waiting: Coroutine[None, None, None]) -> None:
-    """Wait for as long as there is somebody to wait for.
-
-    Raises:
-        ClientDisconnect: the client has hung up.
-    """
-    work, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_hung_up(request))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        work.result()
-    finally:
-        work.cancel()
-        gone.cancel()
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _nothing(request: Request) -> Response:

@@ -8,12 +8,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import requests
 
 from eportal_core import NotFound, UpstreamError, download, http
 from eportal_kernelcare.packages.names import hash_in, is_final
+
+if TYPE_CHECKING:
+    from eportal_core import Portal
 
 log = logging.getLogger("eportal.packages")
 
@@ -28,8 +32,9 @@ _LOG_PERIOD = 300
 class Upstream:
     """Files below ``url``; methods may be called in any thread."""
 
-    def __init__(self, url: str, user: str | None, password: str | None) -> None:
+    def __init__(self, portal: Portal, url: str, user: str | None, password: str | None) -> None:
         self.url = url
+        self._portal = portal
         self._user = user
         self._password = password
         self._sessions: list[requests.Session] = []
@@ -103,7 +108,7 @@ class Upstream:
         try:
             session = self._sessions.pop()
         except IndexError:
-            session = http.new_session(self._user, self._password, tries=1)
+            session = http.new_session(self._portal.config, self._user, self._password, tries=1)
         try:
             yield session
         finally:

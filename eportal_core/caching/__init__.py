@@ -1,0 +1,1 @@
+"""Files that come from elsewhere when somebody asks for them, and stay for a while."""

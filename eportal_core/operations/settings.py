@@ -1,0 +1,80 @@
+"""Set and unset runtime settings: ``DATA_DIR/config/config.json``."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from eportal_core.config import Config, Setting
+from eportal_core.config.checks import from_text
+from eportal_core.config.literal import BadValue
+from eportal_core.config.runtime import raw
+from eportal_core.errors import InvalidValue, NotFound
+from eportal_core.storage import disk_errors, written_aside
+
+log = logging.getLogger("eportal.settings")
+
+
+def put(config: Config, name: str, text: str) -> None:
+    """Set a runtime setting to the value that ``text`` stands for in the environment.
+
+    Raises:
+        NotFound: there is no such setting.
+        InvalidValue: it is no runtime setting, or the text is no value of it.
+        ConfigError: the file is damaged.
+        StorageError: the disk refused.
+    """
+    setting = _runtime_setting(config, name)
+    try:
+        value = from_text(setting, text)
+    except BadValue as reason:
+        raise InvalidValue(f"{reason}.") from None
+    with _changing(config) as values:
+        values[name] = value
+        if value is None:
+            del values[name]
+    log.info("%s was set", name)
+
+
+def drop(config: Config, name: str) -> None:
+    """Unset a runtime setting; one that is not set stays so.
+
+    Raises:
+        NotFound, InvalidValue, ConfigError, StorageError: as from ``put``.
+    """
+    _runtime_setting(config, name)
+    with _changing(config) as values:
+        values.pop(name, None)
+    log.info("%s was unset", name)
+
+
+def _runtime_setting(config: Config, name: str) -> Setting:
+    found = config.find(name)
+    if found is None:
+        raise NotFound(f"There is no setting {name}; kc.eportal config lists them.")
+    if not found.setting.runtime:
+        raise InvalidValue(
+            f"{name} does not change while the portal runs; set it in {config.path} and restart."
+        )
+    return found.setting
+
+
+@contextmanager
+def _changing(config: Config) -> Iterator[dict[str, object]]:
+    """What the file has, to be changed by one process at a time; then written, whole or not."""
+    assert config.runtime is not None
+    path = config.runtime.path
+    with disk_errors(path.parent):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (path.parent / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            values = raw(path)
+            yield values
+            with written_aside(path, path.with_name(f"{path.name}.new")) as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")

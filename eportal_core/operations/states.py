@@ -1,0 +1,56 @@
+"""The state of patchsets in a feed: read, set and told; what may be changed, others decide."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence, Set
+
+from eportal_core.models import UNDEPLOYED, FeedPatchset, Patchset, now, of_product
+from eportal_core.portal import Portal
+from eportal_core.types import Event
+
+log = logging.getLogger("eportal.patches")
+
+
+def states_in(product: str, feed: str) -> dict[str, FeedPatchset]:
+    """The states of the product's patchsets in ``feed``, by patchset; what has none is not here."""
+    rows = FeedPatchset.select().where(
+        FeedPatchset.feed == feed, of_product(FeedPatchset.patchset, product)
+    )
+    return {row.patchset_id: row for row in rows}
+
+
+def set_state(
+    patchsets: Sequence[Patchset], feed: str, state: str, rows: Mapping[str, FeedPatchset]
+) -> set[str]:
+    """Returns the ids of those whose state is another now; ``rows`` are those of before.
+
+    The caller holds the transaction.
+    """
+    changed = set()
+    for patchset in patchsets:
+        row = rows.get(patchset.id)
+        if state == (UNDEPLOYED if row is None else row.state):
+            continue
+        changed.add(patchset.id)
+        if row is None:
+            FeedPatchset.new(feed=feed, patchset=patchset, state=state)
+        elif state == UNDEPLOYED:
+            row.drop()
+        else:
+            row.state, row.since = state, now()
+            row.put()
+    return changed
+
+
+def tell(
+    portal: Portal, changed: Set[str], patchsets: Sequence[Patchset], feed: str, state: str
+) -> None:
+    """Log and announce what was committed: which of ``patchsets`` were ``changed`` to ``state``."""
+    preposition = "from" if state == UNDEPLOYED else "in"
+    for patchset in patchsets:
+        if patchset.id in changed:
+            log.info("%s was %s %s %s", patchset.name, state, preposition, feed)
+            portal.announce(Event(f"patchset.{state}", patchset.id, feed))
+        else:
+            log.info("%s is already %s %s %s", patchset.name, state, preposition, feed)

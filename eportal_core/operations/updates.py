@@ -1,0 +1,188 @@
+"""Bring to the feeds what the patch source lists: fetch it, wait as long as a feed does, enable it.
+
+Whoever updates holds the source: one at a time, also across processes. Nothing is enabled unless
+the source was asked just before, for it may have blocked something.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from eportal_core import db
+from eportal_core.errors import NotFound
+from eportal_core.models import AVAILABLE, ENABLED, MAIN, Feed, Offer, Patchset, now
+from eportal_core.operations import feeds, offers, patchsets
+from eportal_core.operations.states import set_state, states_in, tell
+from eportal_core.portal import Portal
+from eportal_core.types import Product
+
+if TYPE_CHECKING:
+    from eportal_core.operations.fetching import Fetched
+    from eportal_core.source import layout
+    from eportal_core.source.client import Source
+
+log = logging.getLogger("eportal.patches")
+
+
+def update(portal: Portal, product: Product, feed: str = MAIN) -> None:
+    """Fetch what is new for ``feed`` and enable it there at once.
+
+    Raises:
+        NotFound: there is no such feed.
+        NoSource: no patch source is set.
+        Conflict: another update is at work.
+        UpstreamError: the source does not answer, or what it says is refused.
+        PortalError: one or more patchsets could not be had; all the others are enabled.
+    """
+    chosen = feeds.get(feed)
+    with opened(portal) as source:
+        fetched = _fetch_new(portal, source, [product], [chosen])
+        enabled = enable(portal, product, feed, at_once=True)
+    if not enabled and not fetched.failed:
+        log.info("There is nothing new of %s for %s", product.title, feed)
+    fetched.check()
+
+
+def auto_update(portal: Portal, product: Product) -> None:
+    """Fetch what is new for the feeds that update by themselves, and enable there what is due.
+
+    Raises:
+        as ``update``.
+    """
+    with opened(portal) as source:
+        automatic = _automatic()
+        fetched = _fetch_new(portal, source, [product], automatic)
+        enabled = enable_due(portal, product)
+    if not automatic:
+        log.info("No feed is updated automatically; kc.eportal feed -c NAME --auto makes it so")
+    elif not enabled and not fetched.failed:
+        log.info("There is nothing new of %s for %s", product.title, _names(automatic))
+    fetched.check()
+
+
+def update_all(portal: Portal) -> str:
+    """Fetch what is new for any feed, and enable in automatic ones what is due; says what it did.
+
+    Raises:
+        as ``update``.
+    """
+    products = list(portal.products.values())
+    with opened(portal) as source:
+        fetched = _fetch_new(portal, source, products, list(Feed.select()))
+        enabled = sum(enable_due(portal, product) for product in products)
+    fetched.check()
+    return f"{len(fetched.came)} patchsets were downloaded, {enabled} times one was enabled"
+
+
+def refresh(portal: Portal, source: Source) -> dict[str, layout.Offer]:
+    """What the source lists now, by patchset; the database knows it too, and what it blocks.
+
+    Raises:
+        UpstreamError: the source does not answer, or what it says is refused.
+    """
+    found = source.refresh()
+    offers.store(portal, found)
+    return {Patchset.key(offer.product, offer.name): offer for offer in found}
+
+
+@contextmanager
+def opened(portal: Portal) -> Iterator[Source]:
+    """The patch source, held by nobody else until the block ends.
+
+    Raises:
+        NoSource: no patch source is set.
+        Conflict: another update is at work.
+    """
+    # Most commands do not ask the source, and what reads it takes long to load.
+    from eportal_core.source.client import open_source
+
+    with open_source(portal) as source:
+        yield source
+
+
+def _fetch_new(
+    portal: Portal, source: Source, products: Sequence[Product], feeds: Collection[Feed]
+) -> Fetched:
+    from eportal_core.operations.fetching import fetch
+    from eportal_core.operations.manifests import fetch_manifests
+
+    listed = refresh(portal, source)
+    here = {key for (key,) in db.rows(Patchset.select(Patchset.id))}
+    bring = fetch_manifests if portal.config["CACHE_MODE"] else fetch
+    return bring(
+        portal,
+        source,
+        [
+            listed[row.id]
+            for product in products
+            for row in offers.wanted(portal, product, feeds)
+            if row.id not in here
+        ],
+    )
+
+
+def _automatic() -> list[Feed]:
+    return list(Feed.select().where(Feed.auto).order_by(Feed.name))
+
+
+def enable_due(portal: Portal, product: Product) -> int:
+    """Returns how often one was enabled. Feeds are asked anew: fetching took its time."""
+    count = 0
+    for feed in _automatic():
+        try:
+            count += enable(portal, product, feed.name, at_once=False)
+        except NotFound:
+            log.info("Feed %s was removed meanwhile", feed.name)
+    return count
+
+
+def enable(portal: Portal, product: Product, name: str, *, at_once: bool) -> int:
+    """Enable, oldest first, what the source has for the feed and nobody has decided about yet.
+
+    at_once: what the feed would have to wait for too.
+    """
+    with db.database.atomic():
+        feed = feeds.get(name)
+        rows = states_in(product.name, name)
+        fitting = {row.id: row for row in offers.fitting(product, feed) if row.state == AVAILABLE}
+        chosen = [
+            patchset
+            for patchset in patchsets.all_of(product)
+            if patchset.id not in rows
+            and _is_of(patchset, fitting)
+            and (at_once or _is_due(portal, feed, patchset, fitting[patchset.id]))
+        ]
+        changed = set_state(chosen, name, ENABLED, rows)
+    tell(portal, changed, chosen, name, ENABLED)
+    return len(chosen)
+
+
+def _is_of(patchset: Patchset, fitting: Mapping[str, Offer]) -> bool:
+    """Whether it is among them; one of the same name that somebody made himself is not."""
+    offer = fitting.get(patchset.id)
+    return bool(offer is not None and offer.sha256 == patchset.sha256)
+
+
+def _is_due(portal: Portal, feed: Feed, patchset: Patchset, offer: Offer) -> bool:
+    """Its hours count from when its archive came; by a setting, from when it was released."""
+    since = patchset.appeared
+    if portal.config["DEPLOY_AFTER_RELEASE"]:
+        since = _moment(offer.released) or since
+    return bool(now() - since >= timedelta(hours=feed.deploy_after))
+
+
+def _moment(released: str) -> datetime | None:
+    """An ISO 8601 date or time, in UTC unless it says otherwise; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(released)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _names(chosen: Collection[Feed]) -> str:
+    return ", ".join(feed.name for feed in chosen)

@@ -1,0 +1,1 @@
+"""The patch source: a TUF repository of patchsets, made here and read here."""

@@ -1,0 +1,98 @@
+"""How old data is, as doctor and the index page tell it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from eportal_core import db
+from eportal_core.admin.app import admin_app
+from eportal_core.data_age import CHECK, check_source
+from eportal_core.models import now
+from eportal_core.portal import Portal
+from eportal_core.source import client
+from tests.support.inprocess import InProcess
+from tests.support.opening import opened
+from tests.support.sources import make_source, spoil
+
+
+def page(portal: Portal) -> str:
+    with TestClient(admin_app(portal)) as browser:
+        answer = browser.get("/admin/")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def read_before(monkeypatch: pytest.MonkeyPatch, age: timedelta | None) -> None:
+    moment = None if age is None else now() - age
+    monkeypatch.setattr(client, "last_refresh", lambda portal: moment)
+
+
+@pytest.mark.parametrize(
+    ("age", "limit", "ok", "finding"),
+    [
+        (None, 7, False, "it was never read"),
+        (timedelta(hours=1), 7, True, "trusted, data is 0 days old"),
+        (timedelta(days=1, hours=1), 7, True, "trusted, data is 1 day old"),
+        (timedelta(days=6, hours=23), 7, True, "trusted, data is 6 days old"),
+        (timedelta(days=7, hours=1), 7, False, "data is 7 days old"),
+        (timedelta(days=7, hours=1), 30, True, "trusted, data is 7 days old"),
+        # The clock was set back.
+        (timedelta(days=-400), 7, True, "trusted, data is 0 days old"),
+    ],
+)
+def test_doctor_and_the_index_page_agree(
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    age: timedelta | None,
+    limit: int,
+    ok: bool,
+    finding: str,
+) -> None:
+    portal = opened(data_dir, PATCH_SOURCE_URL="http://127.0.0.1:9", DATA_AGE_LIMIT=limit)
+    read_before(monkeypatch, age)
+    with db.connection():
+        found = check_source(portal)
+    assert (found.ok, found.finding) == (ok, finding)
+    assert ok or found.advice
+    is_old = not ok and age is not None
+    assert ("days old" in page(portal)) == is_old
+    if is_old:
+        assert "Data is 7 days old." in page(portal)
+    db.database.obj.close_all()
+
+
+def test_a_portal_without_source_is_well(kc: InProcess) -> None:
+    (check,) = [check for check in kc.json("doctor") if check["name"] == CHECK]
+    assert check["ok"]
+    assert "not set" in check["finding"]
+
+
+def test_a_portal_that_lives_of_bundles_has_data_that_ages(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_before(monkeypatch, timedelta(days=40))
+    assert check_source(portal).finding == "data is 40 days old"
+    assert "Data is 40 days old" in page(portal)
+
+
+def test_doctor_tells_at_once_that_the_source_is_refused(kc: InProcess, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source", ["kernel"])
+    kc.ok("config", "set", "PATCH_SOURCE_URL", str(source.folder))
+    kc.ok("source", "trust", "--fingerprint", source.fingerprint)
+    kc.ok("jobs", "run", "update-patches")
+    (check,) = [check for check in kc.json("doctor") if check["name"] == CHECK]
+    assert check["ok"]
+    good = source.saved()
+    spoil(source.folder / "metadata" / "timestamp.json", 40)
+    kc("jobs", "run", "update-patches")
+    said = kc("doctor").out
+    assert "data is 0 days old, and the last update failed: The patch source" in said
+    assert "run kc.eportal jobs run update-patches" in said
+    source.restore(good)
+    kc.ok("kcare", "update")
+    (check,) = [check for check in kc.json("doctor") if check["name"] == CHECK]
+    assert check["ok"]

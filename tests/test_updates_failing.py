@@ -1,0 +1,232 @@
+"""Updates that meet bad archives, full disks, cut lines, plugins that refuse, and each other."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eportal_core import db
+from eportal_core.errors import InvalidValue, PortalError
+from eportal_core.markers import hookimpl
+from eportal_core.operations import patchsets, updates
+from eportal_core.patchsets.pack import pack as pack_folder
+from eportal_core.portal import Portal
+from tests.support.commands import PROGRAM, CommandLine
+from tests.support.disks import MIB, MountedDisk, mountable, mounted
+from tests.support.inprocess import InProcess
+from tests.support.opening import opened
+from tests.support.patches import DB, KERNEL, SPEC, WEB
+from tests.support.polling import eventually
+from tests.support.publishing import Publisher, pack
+from tests.support.updating import Below, said
+from tests.support.upstreams import Upstream, upstream
+
+FIRST, SECOND, THIRD = "K20260101_01", "K20260102_01", "K20260103_01"
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    """A source with two patchsets."""
+    publisher = Publisher.start(tmp_path / "publisher")
+    publisher.list(publisher.pack(FIRST, {WEB: 1, DB: 1}), publisher.pack(SECOND, {WEB: 2}))
+    return publisher
+
+
+@pytest.fixture
+def below(kc: InProcess, publisher: Publisher) -> Below:
+    kc.ok("feed")
+    return Below(kc, publisher.settings)
+
+
+@pytest.fixture
+def served_files(publisher: Publisher) -> Iterator[Upstream]:
+    """The source behind a server that counts and can fail."""
+    with upstream() as server:
+        show(publisher, server)
+        yield server
+
+
+def show(publisher: Publisher, server: Upstream) -> None:
+    server.files = {
+        f"/{path.relative_to(publisher.folder)}": path.read_bytes()
+        for path in publisher.folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def behind(server: Upstream, publisher: Publisher) -> dict[str, str]:
+    return {**publisher.settings, "PATCH_SOURCE_URL": server.url}
+
+
+def test_one_bad_archive_does_not_stop_the_others(below: Below, publisher: Publisher) -> None:
+    stored = publisher.stored(FIRST)
+    good = stored.read_bytes()
+    stored.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    done = below("kcare", "update")
+    assert done.code == 1
+    assert done.said == f"1 of 2 patchsets could not be had: {FIRST}."
+    bad, *others = said(done)
+    assert bad.startswith(f"{FIRST} could not be had: ")
+    assert others == [f"{SECOND} was downloaded", f"{SECOND} was enabled in main"]
+    assert below.states() == {FIRST: "not-downloaded", SECOND: "enabled"}
+    stored.write_bytes(good)
+    below.ok("kcare", "update")
+    assert below.states() == {FIRST: "enabled", SECOND: "enabled"}
+
+
+def test_a_signed_archive_that_cannot_be_deployed_is_reported(
+    below: Below, publisher: Publisher, tmp_path: Path
+) -> None:
+    """Level 2 of the same target is published already, with other bytes."""
+    below.ok("kcare", "deploy", pack(tmp_path / "own", "K20250101_01", {WEB: 2}, size=2000))
+    done = below("kcare", "update")
+    assert done.code == 1
+    assert "is published already with other bytes" in done.out
+    assert below.states()[FIRST] == "enabled"
+    assert below.states()[SECOND] == "not-downloaded"
+
+
+def test_bytes_that_changed_after_the_download_are_fetched_again(
+    below: Below, publisher: Publisher
+) -> None:
+    waiting = below.kc.data_dir / "cache" / "downloads" / "kernel" / f"{FIRST}.tar.bz2"
+    waiting.parent.mkdir(parents=True)
+    good = publisher.stored(FIRST).read_bytes()
+    waiting.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    below.ok("kcare", "update")
+    assert (below.kc.data_dir / "arch" / waiting.name).read_bytes() == good
+
+
+def test_a_download_that_was_cut_off_goes_on_where_it_stopped(
+    below: Below, publisher: Publisher, served_files: Upstream
+) -> None:
+    publisher.list(incompressible(publisher, THIRD, MIB))
+    show(publisher, served_files)
+    place = f"/targets/kernel/{publisher.stored(THIRD).name}"
+    settings = {**behind(served_files, publisher), "LIMIT_PATCHSETS": "1"}
+    served_files.cut = MIB // 2
+    assert below("kcare", "update", **settings).code == 1
+    served_files.cut = None
+    served_files.asked.clear()
+    below.ok("kcare", "update", **settings)
+    (asked,) = [request for request in served_files.asked if request.path == place]
+    assert int(asked.headers["range"].removeprefix("bytes=").removesuffix("-")) >= MIB // 4
+    assert below.states()[THIRD] == "enabled"
+
+
+def incompressible(publisher: Publisher, name: str, size: int) -> Path:
+    """An archive that is as large as its content."""
+    folder = publisher.archives / f"{name}-content" / WEB / "3"
+    folder.mkdir(parents=True)
+    (folder / "kpatch.bin").write_bytes(random.Random(3).randbytes(size))
+    path = publisher.archives / f"{name}.tar.bz2"
+    pack_folder(folder.parent.parent, path, SPEC)
+    return path
+
+
+def test_interrupted_from_the_keyboard_it_ends_soon_and_is_gone_on_with(
+    cli: CommandLine, publisher: Publisher, served_files: Upstream
+) -> None:
+    cli.ok("feed")
+    publisher.list(incompressible(publisher, THIRD, 4 * MIB))
+    show(publisher, served_files)
+    place = f"/targets/kernel/{publisher.stored(THIRD).name}"
+    settings = {f"EPORTAL_{n}": v for n, v in behind(served_files, publisher).items()}
+    served_files.pace = 0.05
+    command = subprocess.Popen(
+        [PROGRAM, "kcare", "update"],
+        env={**cli.environ, **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    part = cli.data_dir / "cache" / "downloads" / "kernel" / f"{THIRD}.tar.bz2.part"
+    try:
+        eventually(lambda: part.exists() and part.stat().st_size > MIB // 4, 30)
+    finally:
+        command.send_signal(signal.SIGINT)
+        assert command.wait(3) == 130
+    served_files.pace = 0
+    served_files.asked.clear()
+    cli.ok("kcare", "update", **settings)
+    (asked,) = [request for request in served_files.asked if request.path == place]
+    assert "range" in asked.headers
+    assert {row["status"] for row in cli.json("kcare", "list")} == {"enabled"}
+
+
+def test_what_is_left_of_downloads_goes_when_nobody_wants_it(
+    below: Below, publisher: Publisher
+) -> None:
+    folder = below.kc.data_dir / "cache" / "downloads" / "kernel"
+    folder.mkdir(parents=True)
+    for name in ("K20250101_01.tar.bz2", "K20250101_01.tar.bz2.part", f"{FIRST}.tar.bz2.part.json"):
+        (folder / name).write_bytes(b"left over")
+    below.ok("kcare", "update")
+    below.ok("kcare", "update")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not mountable(), reason="needs to mount a small disk")
+def test_room_is_looked_for_before_anything_is_fetched(
+    kc: InProcess, publisher: Publisher, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "disk", 4 * MIB) as disk:
+        below = Below(kc, {**publisher.settings, "PATCHES_DIR": str(disk)})
+        below.ok("kcare", "update")
+        publisher.list(incompressible(publisher, THIRD, MIB))
+        size = publisher.stored(THIRD).stat().st_size
+        MountedDisk(disk).fill(left=2 * size - 8192)
+        done = below("kcare", "update")
+        assert done.code == 1
+        assert f"{2 * size} bytes at least are needed for 1 patchset" in done.out
+        assert not list((disk / "cache").rglob("*.part"))
+        assert below.states()[THIRD] == "not-downloaded"
+        MountedDisk(disk).free()
+        below.ok("kcare", "update")
+        assert below.states()[THIRD] == "enabled"
+
+
+class Ticket:
+    """No deploy without a ticket."""
+
+    @hookimpl(wrapper=True)
+    def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> Iterator[None]:
+        if archive.name.startswith(FIRST):
+            raise InvalidValue("A deploy needs a ticket.")
+        return (yield)
+
+
+def test_plugins_that_watch_deploys_watch_updates(data_dir: Path, publisher: Publisher) -> None:
+    portal = opened(data_dir, **publisher.settings)
+    portal.plugins.manager.register(Ticket(), "ticket")
+    with db.connection():
+        with pytest.raises(PortalError, match=f"1 of 2 patchsets could not be had: {FIRST}"):
+            updates.update(portal, KERNEL)
+        assert [row.name for row in patchsets.all_of(KERNEL)] == [SECOND]
+    db.database.obj.close_all()
+
+
+def test_of_two_updates_at_once_one_does_it_and_the_other_says_so(
+    cli: CommandLine, publisher: Publisher, served_files: Upstream
+) -> None:
+    cli.ok("feed")
+    settings = {f"EPORTAL_{n}": v for n, v in behind(served_files, publisher).items()}
+    served_files.open.clear()
+    first = subprocess.Popen(
+        [PROGRAM, "kcare", "update"],
+        env={**cli.environ, **settings},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: served_files.asked)
+        second = cli("kcare", "update", **settings)
+        assert second.returncode == 1
+        assert "The patch source is being read already" in second.stderr
+    finally:
+        served_files.open.set()
+        assert first.wait(60) == 0
+    assert {row["status"] for row in cli.json("kcare", "list")} == {"enabled"}
