@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.support.polling import eventually
 from tests.support.serving import free_ports
 
@@ -37,6 +39,13 @@ class Proxy:
 
     def used(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")
+
+
+def forget_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxies of whoever runs the tests, and what he reaches without one, do not count."""
+    for name in ("http", "https", "all", "no", "ftp"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_PROXY".upper(), raising=False)
 
 
 @contextmanager
