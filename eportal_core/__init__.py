@@ -23,6 +23,8 @@ from eportal_core.markers import hookimpl
 from eportal_core.patchsets.plugin import PatchsetPlugin
 from eportal_core.patchsets.spec import BUILD_ID, HEX40, PatchsetSpec
 from eportal_core.types import (
+    Carried,
+    CarriedFile,
     Check,
     Event,
     Identity,
@@ -50,11 +52,13 @@ if TYPE_CHECKING:
     from eportal_core.patchsets.progress import progress_bar
     from eportal_core.patchsets.store import PatchsetStore
     from eportal_core.portal import Portal
+    from eportal_core.source.bundle.carried import CarriedFolder
     from eportal_core.storage import Entry, disk_errors, exchange, sync_tree, write_file
     from eportal_core.web.address import public_address
     from eportal_core.web.files import serve_file
 
 _LAZY = {
+    "CarriedFolder": "eportal_core.source.bundle.carried",
     "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
     "Flights": "eportal_core.caching.flights",
@@ -94,6 +98,9 @@ __all__ = [
     "HEX40",
     "AccessDenied",
     "ArchiveError",
+    "Carried",
+    "CarriedFile",
+    "CarriedFolder",
     "Check",
     "Command",
     "Conflict",

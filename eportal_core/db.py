@@ -34,7 +34,16 @@ PRAGMAS = {
 }
 
 
-class _Database(PooledSqliteDatabase):  # type: ignore[misc]
+#: Errors that are ours, and not those of the database or its file.
+_MISTAKES = (
+    peewee.DataError,
+    peewee.IntegrityError,
+    peewee.NotSupportedError,
+    peewee.ProgrammingError,
+)
+
+
+class _Database(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no types
     """SQLite, as its transactions end when the disk is full."""
 
     def rollback(self) -> None:
@@ -88,13 +97,18 @@ def errors() -> Iterator[None]:
     """
     try:
         yield
-    except (peewee.OperationalError, peewee.InternalError) as error:
-        raise DatabaseError(f"The database cannot be used: {error}.") from error
+    except _MISTAKES:
+        raise
     except peewee.DatabaseError as error:
-        # A file that is damaged or none of a database's; the more special ones are our mistakes.
-        if type(error) is not peewee.DatabaseError:
-            raise
-        raise DatabaseError(f"The database cannot be used: {error}.") from error
+        raise DatabaseError(f"The database cannot be used: {error}{_advice(error)}.") from error
+
+
+def _advice(error: peewee.DatabaseError) -> str:
+    """What to do about a database that others may use, and this user may not."""
+    if not any(words in str(error) for words in ("readonly database", "unable to open")):
+        return ""
+    path = database.obj.database
+    return f"; run this as the user to whom {path} belongs, and see that its disk is writable"
 
 
 def migrate(directories: Mapping[str, Path]) -> list[str]:

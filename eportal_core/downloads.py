@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -45,7 +45,8 @@ def download(
     that came, bytes.
 
     Raises:
-        UpstreamError: no answer, or an error status; ``WrongBytes``: other bytes than they must be.
+        UpstreamError: no answer, an error status, or it comes too slowly; ``WrongBytes``: other
+            bytes than they must be.
         StorageError: the disk refused, or has not enough room.
     """
     part = path.with_name(f"{path.name}.part")
@@ -65,7 +66,7 @@ def download(
                 raise _unusable(part, url, f"is longer than {limit} bytes")
             _check_room(path, (total or size or 0) - start)
             with part.open("ab" if start else "wb") as file:
-                _receive(response, file, limit - start, progress)
+                _receive(http.pieces(response, url), file, limit - start, progress)
                 file.flush()
                 os.fsync(file.fileno())
                 found = file.tell()
@@ -116,13 +117,13 @@ def _rest(
 
 
 def _receive(
-    response: requests.Response,
+    pieces: Iterable[bytes],
     file: BinaryIO,
     limit: int,
     progress: Callable[[int], None] | None,
 ) -> None:
     """Write what comes; no more of it than shows that it is more than ``limit`` bytes."""
-    for piece in http.pieces(response):
+    for piece in pieces:
         file.write(piece[: limit + 1])
         limit -= len(piece)
         if progress:

@@ -111,17 +111,22 @@ class AccessDenied(PortalError):
     status = 401
 
 
-class RegistrationRefused(PortalError):
+class _Fixed(PortalError):
+    """An error of one sentence."""
+
+    sentence: str
+
+    def __init__(self) -> None:
+        super().__init__(self.sentence)
+
+
+class RegistrationRefused(_Fixed):
     """A server may not register; ``number`` is the code that the agent understands.
 
     Source of the numbers: the registration answers of the agent protocol, docs/agents.md.
     """
 
     number: int
-    sentence: str
-
-    def __init__(self) -> None:
-        super().__init__(self.sentence)
 
 
 class KeyDisabled(RegistrationRefused):
@@ -148,14 +153,10 @@ class KeyFull(RegistrationRefused):
     sentence = "The key has no place left."
 
 
-class AccessRefused(PortalError):
+class AccessRefused(_Fixed):
     """The server that asks may not have what it asks for."""
 
     status = 403
-    sentence: str
-
-    def __init__(self) -> None:
-        super().__init__(self.sentence)
 
 
 class UnknownServer(AccessRefused):

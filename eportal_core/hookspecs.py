@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from eportal_core.config import Setting
     from eportal_core.portal import Portal
     from eportal_core.storage import Entry
-    from eportal_core.types import Check, Event, Identity, Job, Page, Product, Release, Tree
+    from eportal_core.types import (
+        Carried,
+        Check,
+        Event,
+        Identity,
+        Job,
+        Page,
+        Product,
+        Release,
+        Tree,
+    )
 
 
 @hookspec
@@ -131,6 +141,15 @@ def eportal_unroll(
     and without ``delete`` the answer may be empty. Called under the storage lock, before the
     transaction, and removes nothing: after the transaction the caller removes what the answer
     names and no other patchset owns. An exception keeps everything as it was.
+    """
+
+
+@hookspec
+def eportal_carried(portal: Portal) -> Sequence[Carried]:
+    """What bundles for portals without a network carry of the plugin's products, besides patchsets.
+
+    Asks every plugin when a bundle is made or applied, and for a receipt. An exception stops that
+    before anything is done. A product and name that is taken stops it too.
     """
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +15,7 @@ from requests.utils import select_proxy
 from urllib3.util import Retry
 
 from eportal_core import proxy
-from eportal_core.errors import InvalidValue, UpstreamError
+from eportal_core.errors import InvalidValue, UpstreamError, WrongBytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +30,9 @@ TIMEOUT = (10, 60)
 _WORTH_ANOTHER_TRY = frozenset({429, 500, 502, 503, 504})
 #: A server may ask for a pause, but not for one longer than this, seconds.
 LONGEST_WAIT = 60
+#: An answer is given up when fewer bytes a second come over so many seconds.
+SLOWEST = 1024
+PATIENCE = 60
 _PIECE = 1 << 18
 #: What is unpacked here, should it come packed all the same.
 _PACKED = ("gzip", "x-gzip", "deflate")
@@ -62,19 +66,12 @@ class _Retry(Retry):
 class _Adapter(HTTPAdapter):
     """Waits no longer than ``TIMEOUT``, unless the request says otherwise."""
 
-    def send(  # type: ignore[no-untyped-def]
-        self, request, stream=False, timeout=None, verify=True, cert=None, proxies=None
-    ) -> requests.Response:
-        through = select_proxy(request.url, proxies)
+    def send(self, request: Any, *_: Any, **options: Any) -> requests.Response:
+        through = select_proxy(request.url, options["proxies"])
+        if options["timeout"] is None:
+            options["timeout"] = TIMEOUT
         try:
-            response = super().send(
-                request,
-                stream=stream,
-                timeout=TIMEOUT if timeout is None else timeout,
-                verify=verify,
-                cert=cert,
-                proxies=proxies,
-            )
+            response = super().send(request, **options)
         except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if through and (told := proxy.fault(error, through)):
                 raise _ProxyFault(told) from error
@@ -89,9 +86,8 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """requests does not check the certificate of a proxy to which it sends a plain address."""
-        super().cert_verify(  # type: ignore[no-untyped-call]
-            conn, f"{conn.scheme}:", verify, cert
-        )
+        check: Callable[..., None] = super().cert_verify
+        check(conn, f"{conn.scheme}:", verify, cert)
 
 
 class _Session(requests.Session):
@@ -116,7 +112,7 @@ class _Session(requests.Session):
 def new_session(
     config: Config, user: str | None = None, password: str | None = None, *, tries: int = 4
 ) -> requests.Session:
-    """A session for one upstream; with ``user``, it identifies itself by Basic authentication.
+    """A session for one upstream; with a user or password, it identifies itself by them (Basic).
 
     It is for one thread, and leaves by the proxy that ``config`` (a portal's) names with PROXY,
     else the environment. tries: after a refused connection or an overloaded server, with growing
@@ -138,9 +134,9 @@ def new_session(
     session.headers["User-Agent"] = "ePortal"
     # Bytes as they are stored there: what is hashed and resumed may not be packed on the way.
     session.headers["Accept-Encoding"] = "identity"
-    if user is not None:
+    if user is not None or password is not None:
         # Source: RFC 7617, 2.1: in UTF-8. requests takes texts for Latin-1.
-        session.auth = (_octets(user), _octets(password or ""))
+        session.auth = (_octets(user or ""), _octets(password or ""))
     return session
 
 
@@ -165,17 +161,18 @@ def read(session: requests.Session, url: str, limit: int) -> bytes:
     """The whole body of a small file, at most ``limit`` bytes.
 
     Raises:
-        UpstreamError: no answer, an error status, or a longer body.
+        UpstreamError: no answer, an error status, or it comes too slowly; ``WrongBytes``: a longer
+            body.
     """
     with get(session, url) as response:
         check_status(response, url)
         check_packing(response, url)
-        body = b""
-        for piece in pieces(response):
+        body = bytearray()
+        for piece in pieces(response, url):
             body += piece
             if len(body) > limit:
-                raise UpstreamError(f"{shown(url)} is longer than {limit} bytes.")
-        return body
+                raise WrongBytes(f"{shown(url)} is longer than {limit} bytes.")
+        return bytes(body)
 
 
 def check_status(response: requests.Response, url: str) -> None:
@@ -202,7 +199,7 @@ def check_address(url: str, setting: str) -> str:
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment:
+    if not good or not url.isprintable() or " " in url or parts.query or parts.fragment:
         raise InvalidValue(
             f"{setting} must be an address such as https://repo.example.com, without ? and #."
         )
@@ -228,12 +225,29 @@ def _answer(
         raise requests.RequestException(error) from error
 
 
-def pieces(response: requests.Response) -> Iterator[bytes]:
-    try:
-        yield from response.iter_content(_PIECE)
-    # The same for the lengths of chunks.
-    except ValueError as error:
-        raise requests.RequestException(error) from error
+def pieces(response: requests.Response, url: str) -> Iterator[bytes]:
+    """The body as the network brings it, in pieces however small: so that time can be kept.
+
+    Raises:
+        UpstreamError: over ``PATIENCE`` seconds of waiting, less than ``SLOWEST`` a second came.
+    """
+    came, waited = 0, 0.0
+    while True:
+        asked = time.monotonic()
+        try:
+            piece = response.raw.read1(_PIECE, decode_content=True)
+        # What the library raises here is not what it says.
+        except (ValueError, urllib3.exceptions.HTTPError) as error:
+            raise requests.RequestException(error) from error
+        if not piece:
+            return
+        came += len(piece)
+        waited += time.monotonic() - asked
+        if waited > PATIENCE:
+            if came < waited * SLOWEST:
+                raise UpstreamError(f"{shown(url)} comes too slowly.")
+            came, waited = 0, 0.0
+        yield piece
 
 
 def packing(response: requests.Response) -> str:

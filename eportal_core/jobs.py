@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from eportal_core import data_age, job_runs
 from eportal_core.errors import PortalError
@@ -29,6 +36,8 @@ RETRY_PERIOD = 10.0
 EVICT_PERIOD = 3600
 #: Seconds that a running job has to end when the portal stops. Each of them can be killed any time.
 GRACE = 10.0
+#: What takes the work when it is free; no job has this name.
+_TAKING = " "
 
 
 def all_jobs(portal: Portal) -> list[Job]:
@@ -49,53 +58,102 @@ def all_jobs(portal: Portal) -> list[Job]:
     return jobs
 
 
-class JobRunner(threading.Thread):
-    """Runs ``jobs`` while it holds the lock on a file, which dies with its process.
-
-    Each job has a thread and counts its time by the steady clock: no jump of the other one makes
-    it run often, or never, and a job that takes hours keeps no other from its work.
-    """
+class JobRunner:
+    """Runs ``jobs`` while it holds the lock on a file, which dies with its process."""
 
     def __init__(self, lock_path: Path, jobs: Sequence[Job]) -> None:
-        super().__init__(name="jobs", daemon=True)
         self._lock_path = lock_path
         self._jobs = jobs
-        self._stopping = threading.Event()
+        self._threads = _Daemons()
+        self._scheduler = BackgroundScheduler(
+            timezone=_STEADY,
+            executors={"default": self._threads},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
 
-    def run(self) -> None:
-        with self._lock_path.open("w") as lock:
-            while not _take(lock.fileno()):
-                if self._stopping.wait(RETRY_PERIOD):
-                    return
-            workers = {
-                job.name: threading.Thread(target=self._repeat, args=[job], daemon=True)
-                for job in self._jobs
-            }
-            for worker in workers.values():
-                worker.start()
-            self._stopping.wait()
-            deadline = time.monotonic() + GRACE
-            for name, worker in workers.items():
-                worker.join(max(0.0, deadline - time.monotonic()))
-                if worker.is_alive():
-                    log.warning("%s is cut off: the portal stops", name)
+    def start(self) -> None:
+        """Begin with the work, or wait until whoever has it dies."""
+        # It says how often it left out a run, for the one before went on.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._lock = self._lock_path.open("w")
+        self._repeat(_TAKING, self._take_over, RETRY_PERIOD, 0)
+        self._scheduler.start()
 
     def stop(self) -> None:
         """End when the jobs that are running have ended, or ``GRACE`` seconds have passed."""
-        self._stopping.set()
-        self.join()
+        self._scheduler.shutdown(wait=False)
+        deadline = time.monotonic() + GRACE
+        for name, thread in self._threads.by_job.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                log.warning("%s is cut off: the portal stops", name)
+        self._lock.close()
 
-    def _repeat(self, job: Job) -> None:
-        period = min(job.period, job_runs.LONGEST_WAIT)
-        wait = job_runs.first_wait(job)
-        while True:
-            job_runs.plan(job, wait)
-            if self._stopping.wait(wait):
-                return
-            began = time.monotonic()
-            run_job(job, self._lock_path.parent)
-            # What was missed while it ran is not made up for.
-            wait = period - (time.monotonic() - began) % period
+    def _take_over(self) -> None:
+        if _take(self._lock.fileno()):
+            self._scheduler.remove_job(_TAKING)
+            for job in self._jobs:
+                wait = job_runs.first_wait(job)
+                job_runs.plan(job, wait)
+                self._repeat(job.name, partial(self._run, job), job.period, wait)
+
+    def _run(self, job: Job) -> None:
+        run_job(job, self._lock_path.parent)
+        if found := self._scheduler.get_job(job.name):
+            job_runs.plan(job, (found.next_run_time - datetime.now(_STEADY)).total_seconds())
+
+    def _repeat(self, name: str, work: Callable[[], None], period: float, wait: float) -> None:
+        first = datetime.now(_STEADY) + timedelta(seconds=wait)
+        self._scheduler.add_job(work, _Every(period), id=name, name=name, next_run_time=first)
+
+
+class _SteadyClock(tzinfo):
+    """A time zone whose time is the steady clock's: no clock that is set changes it.
+
+    The scheduler asks for the time in its zone, and compares with nothing else.
+    """
+
+    def fromutc(self, moment: datetime) -> datetime:
+        return datetime(2000, 1, 1, tzinfo=self) + timedelta(seconds=time.monotonic())
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    dst = utcoffset
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "steady"
+
+
+_STEADY = _SteadyClock()
+
+
+class _Every(BaseTrigger):
+    """Once in ``period`` seconds from now; what was missed is not made up for."""
+
+    def __init__(self, period: float) -> None:
+        self._period = timedelta(seconds=min(period, job_runs.LONGEST_WAIT))
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        return now + self._period
+
+
+class _Daemons(BaseExecutor):
+    """A thread for each run: a job that takes hours holds up no other one, nor the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_job: dict[str, Thread] = {}
+
+    def _do_submit_job(self, job: Any, run_times: Sequence[datetime]) -> None:
+        self.by_job[job.id] = Thread(target=self._run, args=[job], name=job.id, daemon=True)
+        self.by_job[job.id].start()
+
+    def _run(self, job: Any) -> None:
+        try:
+            job.func()
+        finally:
+            self._run_job_success(job.id, [])
 
 
 def run_job(job: Job, data_dir: Path) -> None:

@@ -27,13 +27,17 @@ from eportal_core.models import (
     now,
     shown,
 )
+from eportal_core.operations.coming import coming
 from eportal_core.operations.feeds import get as feed_of
 from eportal_core.operations.keys import get as key_of
 from eportal_core.operations.keys import products_of
+from eportal_core.operations.offers import to_come as may_come
 from eportal_core.portal import Portal
 from eportal_core.types import Product
 
-#: States of patchsets that are not here, beside ``BLOCKED``: the source lists it, or not any more.
+#: States of patchsets that are not here, beside ``BLOCKED``: it is being downloaded, the source
+#: lists it, or it is not to be had.
+DOWNLOADING = "downloading"
 NOT_DOWNLOADED = "not-downloaded"
 UNAVAILABLE = "unavailable"
 #: A server that checked in this lately is active; documented as 48 hours.
@@ -160,11 +164,11 @@ def servers() -> Iterator[dict[str, Any]]:
 
 
 def patchsets(
-    product: Product, feed: str | None = None, *, unavailable: bool = False
+    portal: Portal, product: Product, feed: str | None = None, *, unavailable: bool = False
 ) -> list[dict[str, Any]]:
     """Patchsets oldest first, with their state in each feed, or in ``feed`` alone.
 
-    Those that the patch source lists and that are not here are among them; with ``unavailable``
+    Those that may yet come from the patch source or a bundle are among them; with ``unavailable``
     those too that it listed once. ``status`` is the state in ``feed``, else in ``main``, as in the
     HTTP API. ``withdrawn``: it is here, and the source does not list it any more. ``size``: bytes
     of its content, or of its archive when it is not here.
@@ -177,10 +181,15 @@ def patchsets(
     deployed = FeedPatchset.select(FeedPatchset.patchset, FeedPatchset.feed, FeedPatchset.state)
     for patchset, name, state in db.rows(deployed):
         states.setdefault(patchset, {})[name] = state
+    # Before the patchsets: what came since is here, and not to come.
+    downloading = coming(portal)
     offers = {row.id: row for row in Offer.select().where(Offer.product == product.name)}
     rows: list[Patchset | Offer] = list(Patchset.select().where(Patchset.product == product.name))
     here = {row.id for row in rows}
-    rows += [row for row in offers.values() if row.id not in here and (row.listed or unavailable)]
+    to_come = {row.id for row in offers.values() if row.listed} if may_come(portal) else set()
+    rows += [
+        row for row in offers.values() if row.id not in here and (unavailable or row.id in to_come)
+    ]
 
     def described(row: Patchset | Offer, shown_in: Mapping[str, str]) -> dict[str, Any]:
         offer = offers.get(row.id)
@@ -201,7 +210,8 @@ def patchsets(
         if offer is not None and offer.state == BLOCKED:
             return dict.fromkeys(names, BLOCKED)
         if row.id not in here:
-            return dict.fromkeys(names, NOT_DOWNLOADED if offer and offer.listed else UNAVAILABLE)
+            absent = NOT_DOWNLOADED if row.id in to_come else UNAVAILABLE
+            return dict.fromkeys(names, DOWNLOADING if row.id in downloading else absent)
         return {name: states.get(row.id, {}).get(name, UNDEPLOYED) for name in names}
 
     return [

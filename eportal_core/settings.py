@@ -199,8 +199,8 @@ CORE: Final = (
         "PUBLISH_SOURCE",
         str,
         None,
-        "Directory of a patch source that this portal serves, below /source/, to portals below it.",
-        absolute=True,
+        "What this portal serves, below /source/, to portals below it: the absolute path of a "
+        'publisher\'s directory, or "mirror" for the patch source that it reads itself.',
     ),
     Setting(
         "PUBLISH_SOURCE_USER",

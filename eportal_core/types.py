@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from eportal_core.patchsets.store import PatchsetStore
+    from eportal_core.source.bundle.carried import CarriedFolder
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,43 @@ class Tree:
     product: str
     folder: str
     store: PatchsetStore | None = None
+
+
+@dataclass(frozen=True)
+class CarriedFile:
+    """A file that bundles carry.
+
+    path: in the bundle, below the folder of its ``Carried``. source: where it is now.
+    size: bytes. checksum: name of the algorithm (``sha256``) and the hex digest that it must have.
+    always: it is in every bundle, and in every part of one that is split; all others are left out
+    for a portal that has them, by path and checksum.
+    """
+
+    path: str
+    source: Path
+    size: int
+    checksum: tuple[str, str]
+    always: bool = False
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What bundles carry of a product that is not made of archives.
+
+    name: of this much of the product, with slashes or without. unit: what its files are, in the
+    plural (``packages``). files: all that servers may have now; no bundle is made while one of
+    them is missing or damaged.
+    apply: takes what a bundle brings of it, and returns what was done, in a few words. Nothing of
+    it can be believed: the plugin proves each file, by signatures and checksums. A ``PortalError``
+    refuses it, and nothing may have changed for those who are served; the rest of the bundle is
+    taken all the same.
+    """
+
+    product: str
+    name: str
+    unit: str
+    files: Callable[[], Iterable[CarriedFile]]
+    apply: Callable[[CarriedFolder], str]
 
 
 @dataclass(frozen=True)

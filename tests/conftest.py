@@ -13,9 +13,13 @@ from eportal_core.agent.app import agent_app
 from eportal_core.portal import Portal
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
+from tests.support.mortal import Mortals, mortals
 from tests.support.opening import opened
+from tests.support.patches import DB, WEB
 from tests.support.plugins import Installed
+from tests.support.publishing import Publisher
 from tests.support.serving import Served, serving
+from tests.support.updating import Below
 
 
 @pytest.fixture
@@ -56,6 +60,29 @@ def served(data_dir: Path) -> Iterator[Served]:
     """A real portal on an empty data directory, both processes running."""
     with serving(data_dir, CHECKIN_FLUSH_PERIOD="0.05") as portal:
         yield portal
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    """A source with two patchsets."""
+    publisher = Publisher.start(tmp_path / "publisher")
+    first = publisher.pack("K20260101_01", {WEB: 1, DB: 1})
+    publisher.list(first, publisher.pack("K20260102_01", {WEB: 2}))
+    return publisher
+
+
+@pytest.fixture
+def below(kc: InProcess, publisher: Publisher) -> Below:
+    """A portal that reads the source of ``publisher``."""
+    kc.ok("feed")
+    return Below(kc, publisher.settings)
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Mortals]:
+    """Commands that die, or find the disk full, at any step."""
+    with mortals() as process:
+        yield process
 
 
 @pytest.fixture

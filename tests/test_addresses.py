@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -24,22 +25,23 @@ from tests.support.upstreams import nginx
 LOOPBACK = "127.0.0.1"
 
 
-async def seen(client: str, trusted: list[str], *headers: tuple[str, str]) -> dict[str, object]:
+async def seen(client: str, trusted: list[str], *headers: tuple[str, str]) -> dict[str, Any]:
     """The scope that an application gets behind ``TrustedProxies``."""
-    scope: dict[str, object] = {}
+    scope: dict[str, Any] = {}
 
-    async def application(given, receive, send):  # type: ignore[no-untyped-def]
+    async def application(given: dict[str, Any], receive: object, send: object) -> None:
         scope.update(given)
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    request = {
+    request: Any = {
         "type": "http",
         "scheme": "http",
         "client": (client, 50000),
         "server": ("192.0.2.1", 8142),
         "headers": raw,
     }
-    await TrustedProxies(application, trusted)(request, None, None)  # type: ignore[arg-type]
+    nothing: Any = None
+    await TrustedProxies(application, trusted)(request, nothing, nothing)
     return scope
 
 
@@ -238,7 +240,7 @@ def test_who_is_trusted(trusted: list[str], client: str, believed: bool) -> None
     scope = asyncio.run(seen(client, trusted, *headers))
     assert scope.get(FROM_TRUSTED_PROXY, False) is believed
     assert scope["scheme"] == ("https" if believed else "http")
-    told, _ = scope["client"]  # type: ignore[misc]
+    told, _ = scope["client"]
     assert told == ("203.0.113.50" if believed else client.removeprefix("::ffff:"))
 
 

@@ -121,7 +121,9 @@ def core_module(dotted: str) -> str | None:
     return ""
 
 
-@pytest.mark.parametrize(("module", "tree"), list(modules(CORE)), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("module", "tree"), [pytest.param(*each, id=each[0] or "core") for each in modules(CORE)]
+)
 def test_imports_of_the_core_run_one_way(module: str, tree: ast.Module) -> None:
     if module.startswith("migrations"):
         return

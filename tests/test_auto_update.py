@@ -192,12 +192,12 @@ def test_the_job_brings_everything_and_deploys_to_automatic_feeds(
         publisher.pack("U20260101_01", {"ab" * 20: 1}),
     )
     feeds.add(portal, "test", channel="test")
-    assert job(portal).run() == "4 patchsets were downloaded, 3 times one was enabled"
+    assert job(portal).run() == "4 patchsets were downloaded, enabled in feeds: 3"
     assert [row.name for row in patchsets.all_of(KERNEL)] == [FIRST, SECOND, THIRD]
     assert enabled("auto") == [FIRST, SECOND, "U20260101_01"]
     assert (enabled("main"), enabled("test")) == ([], [])
     before = Change.select().count()
-    assert job(portal).run() == "0 patchsets were downloaded, 0 times one was enabled"
+    assert job(portal).run() == "0 patchsets were downloaded, enabled in feeds: 0"
     assert Change.select().count() == before
 
 

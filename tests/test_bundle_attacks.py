@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.support.airgap import (
     make_world,
 )
 from tests.support.disks import MIB, MountedDisk, mountable, mounted, not_ours, read_only
-from tests.support.mortal import Fate, Mortals, mortals
+from tests.support.mortal import Fate, Mortals
 from tests.support.patches import DB
 from tests.support.sources import spoil, stranger
 
@@ -52,12 +52,6 @@ def world(made: World, tmp_path: Path) -> World:
 @pytest.fixture
 def bundle(world: World) -> Path:
     return world.folder / "bundle"
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 def stored(bundle: Path, name: str) -> Path:
@@ -231,7 +225,9 @@ class TestLies:
         "change",
         [
             lambda data: data["files"].clear(),
-            lambda data: [file.update(sha256="0" * 64, size=0) for file in data["files"]] and None,
+            lambda data: (
+                [file.update(checksum="sha256:0", size=0) for file in data["files"]] and None
+            ),
             lambda data: data.update(expires="2099-01-01", source="f" * 64, metadata={}),
             lambda data: (
                 [file.update(path="../../../etc/passwd") for file in data["files"]] and None
@@ -436,7 +432,7 @@ class TestBadMoments:
         )
         assert sum(outcome.returncode == 0 for outcome in outcomes) == 1
         for outcome in outcomes:
-            said = ("being read already", "is there already")
+            said = ("being read already", "being written already", "is there already")
             assert outcome.returncode == 0 or any(map(outcome.output.__contains__, said)), outcome
         assert "3 patchsets came" in world.applied(world.folder / "twice")
 

@@ -49,7 +49,7 @@ def size_of(folder: Path) -> int:
 
 def test_a_bundle_brings_everything_and_a_feed_gets_it(world: World) -> None:
     told = world.applied(world.folder / "bundle", "--feed", "main")
-    assert "3 patchsets came, 3 times one was enabled\n" in told
+    assert "3 patchsets came, enabled in feeds: 3\n" in told
     assert world.states() == {FIRST: "enabled", SECOND: "enabled"}
     assert world.here() == {FIRST, SECOND, USERSPACE}
 
@@ -66,7 +66,7 @@ def test_applying_again_changes_nothing(world: World) -> None:
     world.applied(world.folder / "bundle", "--feed", "main")
     before = world.published()
     told = world.applied(world.folder / "bundle", "--feed", "main")
-    assert "0 patchsets came, 0 times one was enabled\n" in told
+    assert "0 patchsets came, enabled in feeds: 0\n" in told
     assert world.published() == before
 
 

@@ -35,6 +35,7 @@ from tests.support.patches import DB, KERNEL, SPEC, WEB, patch_dir
 from tests.support.polling import eventually
 from tests.support.publishing import Publisher
 from tests.support.serving import Served, serving
+from tests.support.sources import spoil
 from tests.support.upstreams import Upstream, nginx, upstream
 
 ONE, TWO = "K20260101_01", "K20260201_01"
@@ -155,7 +156,7 @@ def test_an_update_brings_manifests_alone(
     storage = one.portal.storage
     assert [path.name for path in storage.archives.iterdir()] == [f"{ONE}.meta.json"]
     assert not (storage.patches_dir / "resources").exists()
-    (row,) = queries.patchsets(KERNEL)
+    (row,) = queries.patchsets(one.portal, KERNEL)
     assert (row["patchset"], row["status"]) == (ONE, "enabled")
     assert check_in(one.agent, one.server).text == "1"
     asked = len(source.asked)
@@ -579,3 +580,26 @@ def test_a_hanging_source_harms_nobody_else(
         served.process.terminate()
         served.process.wait(timeout=30)
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("name", "file"), [(ONE, "kpatch.bin"), (ARCHIVE, "kpatch.tgz")])
+def test_verify_finds_damaged_copies(
+    data_dir: Path, publisher: Publisher, name: str, file: str
+) -> None:
+    product, path = (KERNEL, BIN) if name == ONE else (LIBCARE, f"/userspace/any/{LIB}/{file}")
+    offer(publisher, name, {WEB if name == ONE else LIB: 1})
+    with world(data_dir, **settings(str(publisher.folder), publisher)) as here:
+        here.update(product)
+        assert here.get(path).status_code == 200
+    (copy,) = data_dir.glob(f"cache/files/*/*/{file}")
+    kc, used = InProcess(data_dir), copy.parent.stat().st_mtime_ns
+    assert "0 faults" in kc.ok(product.command, "verify", EPORTAL_CACHE_MODE="True")
+    spoil(copy, 100)
+    done = kc(product.command, "verify", EPORTAL_CACHE_MODE="True")
+    assert (done.code, done.out) == (1, "1 patchsets were verified, 1 faults were found\n")
+    assert f"{copy} " in done.err
+    assert "remove it, and it is fetched again" in done.err
+    # To look at it is no use of it: what is used the least goes first.
+    assert copy.parent.stat().st_mtime_ns == used
+    copy.unlink()
+    assert "0 faults" in kc.ok(product.command, "verify", EPORTAL_CACHE_MODE="True")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.mortal import Fate, Mortals, mortals
+from tests.support.mortal import Fate, Mortals
 from tests.support.patches import WEB
 from tests.support.publishing import Publisher
 from tests.support.states import State, state_of
@@ -16,12 +15,6 @@ from tests.support.states import State, state_of
 NAME = "K20260101_01"
 #: Every so many steps: all of them take a minute.
 STRIDE = 6
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 def published(state: State) -> dict[str, str]:

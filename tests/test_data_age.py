@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from eportal_core import db
 from eportal_core.admin.app import admin_app
-from eportal_core.data_age import CHECK, check_source
-from eportal_core.models import now
+from eportal_core.data_age import CHECK, JOB, check_source
+from eportal_core.models import JobRun, now
 from eportal_core.portal import Portal
 from eportal_core.source import client
 from tests.support.inprocess import InProcess
@@ -35,6 +35,7 @@ def read_before(monkeypatch: pytest.MonkeyPatch, age: timedelta | None) -> None:
     ("age", "limit", "ok", "finding"),
     [
         (None, 7, False, "it was never read"),
+        (timedelta(minutes=1), 7, True, "trusted, data is 0 days old"),
         (timedelta(hours=1), 7, True, "trusted, data is 0 days old"),
         (timedelta(days=1, hours=1), 7, True, "trusted, data is 1 day old"),
         (timedelta(days=6, hours=23), 7, True, "trusted, data is 6 days old"),
@@ -55,6 +56,7 @@ def test_doctor_and_the_index_page_agree(
     portal = opened(data_dir, PATCH_SOURCE_URL="http://127.0.0.1:9", DATA_AGE_LIMIT=limit)
     read_before(monkeypatch, age)
     with db.connection():
+        JobRun.create(name=JOB, started=now(), ended=now(), ok=True)
         found = check_source(portal)
     assert (found.ok, found.finding) == (ok, finding)
     assert ok or found.advice
@@ -63,6 +65,50 @@ def test_doctor_and_the_index_page_agree(
     if is_old:
         assert "Data is 7 days old." in page(portal)
     db.database.obj.close_all()
+
+
+@pytest.mark.parametrize(
+    ("read", "started", "finding"),
+    [
+        (None, None, "it was never read, and no update ever ran"),
+        (timedelta(minutes=31), None, "data is 0 days old, and no update ran since"),
+        (timedelta(days=2), timedelta(minutes=31), "data is 2 days old, and no update ran since"),
+        (timedelta(days=2), timedelta(minutes=29), ""),
+        # A command has read it.
+        (timedelta(minutes=29), timedelta(days=3), ""),
+        # The clock was set back.
+        (timedelta(days=-2), timedelta(days=-2), ""),
+    ],
+)
+def test_doctor_tells_that_nothing_updates(
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: timedelta | None,
+    started: timedelta | None,
+    finding: str,
+) -> None:
+    portal = opened(data_dir, PATCH_SOURCE_URL="http://127.0.0.1:9")
+    read_before(monkeypatch, read)
+    with db.connection():
+        if started is not None:
+            JobRun.create(name=JOB, started=now() - started, ended=now(), ok=True)
+        found = check_source(portal)
+        assert found.ok == (not finding)
+        assert finding in found.finding
+        if finding and read is not None:
+            assert "kc.eportal serve" in found.advice
+            # What takes that long may still be at it.
+            assert check_source(portal, updating=True).ok
+    db.database.obj.close_all()
+
+
+def test_doctor_tells_why_the_source_was_never_read(kc: InProcess, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source", ["kernel"])
+    kc.ok("config", "set", "PATCH_SOURCE_URL", str(source.folder))
+    kc("jobs", "run", "update-patches")
+    told = kc("doctor").out
+    assert "it was never read, and the last update failed: The patch source" in told
+    assert "kc.eportal source trust" in told
 
 
 def test_a_portal_without_source_is_well(kc: InProcess) -> None:

@@ -21,7 +21,7 @@ from tests.support.disks import (
     not_ours,
     read_only,
 )
-from tests.support.mortal import Fate, Mortals, Outcome, mortals
+from tests.support.mortal import Fate, Mortals, Outcome
 from tests.support.patches import DB, WEB, archive
 from tests.support.polling import eventually
 from tests.support.processes import children
@@ -42,12 +42,6 @@ NO_ROOM = re.compile(
 
 #: A real full disk needs a mount; where we may not have one, a limit on files has to do.
 KINDS = ["limited", *(["mounted"] if mountable() else [])]
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 @pytest.fixture(params=KINDS)

@@ -5,28 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
-from tests.support.inprocess import InProcess
 from tests.support.patches import DB, WEB
 from tests.support.publishing import Publisher, pack
 from tests.support.updating import Below, said
 
 FIRST, SECOND = "K20260101_01", "K20260102_01"
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    """A source with two patchsets."""
-    publisher = Publisher.start(tmp_path / "publisher")
-    publisher.list(publisher.pack(FIRST, {WEB: 1, DB: 1}), publisher.pack(SECOND, {WEB: 2}))
-    return publisher
-
-
-@pytest.fixture
-def below(kc: InProcess, publisher: Publisher) -> Below:
-    kc.ok("feed")
-    return Below(kc, publisher.settings)
 
 
 def lost(data_dir: Path, *names: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from eportal_core import db
-from eportal_core.agent.app import agent_app
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
 from tests.support.agents import basic, register
@@ -44,12 +43,6 @@ def portal(esu: World) -> Iterator[Portal]:
         keys.add(fresh, "OTHER")
         yield fresh
     db.database.obj.close_all()
-
-
-@pytest.fixture
-def agent(portal: Portal) -> Iterator[TestClient]:
-    with TestClient(agent_app(portal), raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from eportal_core import db
 from eportal_core.agent.memory import Memory
-from eportal_core.errors import InvalidValue
+from eportal_core.errors import DatabaseError, InvalidValue
 from eportal_core.operations import feeds, keys
 from eportal_core.portal import Portal
 from tests.support.agents import check_in, register, shown
@@ -35,6 +35,13 @@ def without_table(data_dir: Path, table: str) -> Iterator[None]:
         other.execute(f"ALTER TABLE {table} RENAME TO gone")
         yield
         other.execute(f"ALTER TABLE gone RENAME TO {table}")
+
+
+def test_a_database_of_somebody_else_says_who_may_write_it(portal: Portal) -> None:
+    whose = rf"readonly database; run this as the user to whom {portal.config.data_dir}/.* belongs"
+    db.database.execute_sql("PRAGMA query_only = on")
+    with pytest.raises(DatabaseError, match=whose), db.connection():
+        feeds.add(portal, "test")
 
 
 class TestProbes:

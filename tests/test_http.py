@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -211,6 +214,54 @@ def test_an_overloaded_upstream_is_asked_again(upstream: Upstream, tmp_path: Pat
     assert len(upstream.asked) == 2
 
 
+def test_an_upstream_that_trickles_is_given_up_and_gone_on_with(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = threading.Event()
+
+    def trickle(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("ETag", ETAG)
+        handler.send_header("Content-Length", str(len(BODY)))
+        handler.end_headers()
+        with suppress(OSError):
+            # A good beginning does not make up for what follows.
+            handler.wfile.write(BODY[:100_000])
+            for byte in BODY[100_000:]:
+                handler.wfile.write(bytes([byte]))
+                time.sleep(0.01)
+        gone.set()
+
+    upstream.plan = [trickle, trickle]
+    monkeypatch.setattr(http, "PATIENCE", 0.2)
+    for _ in range(2):
+        with pytest.raises(UpstreamError, match="comes too slowly"):
+            fetch(upstream, tmp_path / "file", checksum=SHA256)
+        assert gone.wait(10)
+        gone.clear()
+    have = (tmp_path / "file.part").stat().st_size
+    assert have > 100_000
+    fetch(upstream, tmp_path / "file", checksum=SHA256)
+    assert upstream.asked[-1]["Range"] == f"bytes={have}-"
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
+def test_a_slow_line_is_borne_with(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for start in range(0, len(BODY), 1 << 17):
+            handler.wfile.write(BODY[start : start + (1 << 17)])
+            time.sleep(0.1)
+
+    upstream.plan = [slow]
+    monkeypatch.setattr(http, "PATIENCE", 0.15)
+    fetch(upstream, tmp_path / "file", checksum=SHA256)
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
 def test_a_pause_that_an_upstream_asks_for_is_bounded() -> None:
     retry = http.new_session(CONFIG).get_adapter("http://x").max_retries
     response = type("Answer", (), {"headers": {"Retry-After": "86400"}})()
@@ -243,6 +294,12 @@ def test_the_password_is_sent_to_the_upstream_and_to_no_other_host(
     first, second = upstream.asked
     assert first["Authorization"].startswith("Basic ")
     assert "Authorization" not in second
+
+
+def test_a_password_goes_without_a_user_too(upstream: Upstream, tmp_path: Path) -> None:
+    with http.new_session(CONFIG, None, "secret") as session:
+        download(session, upstream.url, tmp_path / "file", limit=10**9)
+    assert upstream.asked[0]["Authorization"] == f"Basic {b64encode(b':secret').decode()}"
 
 
 def test_too_little_room_is_noticed_before_anything_comes(

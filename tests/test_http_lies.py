@@ -20,7 +20,7 @@ from eportal_core.errors import UpstreamError
 CONFIG = Config.of(Path("/var/lib/eportal"))
 BODY = bytes(range(256)) * 2000
 #: Bytes that are kept when an answer breaks off before its end.
-KEPT = 1 << 18
+KEPT = len(BODY) - 1000
 Serve = Callable[..., str]
 
 

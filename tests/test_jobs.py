@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,20 @@ def test_what_a_job_did_is_kept_within_bounds(kc: InProcess, working: Working) -
     kept = listed(kc)["result"]
     assert kept.startswith("a long story a long story")
     assert len(kept) == job_runs.LONGEST_RESULT
-    assert max(map(len, kc.ok("jobs").splitlines())) < 250
+    *table, below = kc.ok("jobs").splitlines()
+    assert max(map(len, table)) < 250
+    assert below == f"work: {kept}"
+
+
+def test_why_a_job_failed_can_be_read_whole(kc: InProcess, working: Working) -> None:
+    sentence = f"The address {'a' * 80} does not answer: no route to host."
+
+    def run() -> str:
+        raise UpstreamError(sentence)
+
+    working.job(run)
+    kc("jobs", "run", "work")
+    assert f"\nwork: {sentence}\n" in kc.ok("jobs")
 
 
 @pytest.mark.parametrize("name", ["absent", "../../etc", "", "work\0"])
@@ -243,6 +256,18 @@ def test_a_period_of_ages_is_no_error(portal: Portal, data_dir: Path) -> None:
     assert job_runs.first_wait(job) > 3000 * DAY
 
 
+def set_to(jump: timedelta) -> type[datetime]:
+    """``datetime`` of a machine whose clock jumped so far."""
+
+    class Jumped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            moment = datetime.now(UTC) + jump
+            return moment if tz is None else moment.astimezone(tz)
+
+    return Jumped
+
+
 def test_a_jump_of_the_clock_makes_no_storm_and_no_pause(
     portal: Portal, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +278,8 @@ def test_a_jump_of_the_clock_makes_no_storm_and_no_pause(
         for jump in (timedelta(days=+20_000), timedelta(days=-20_000)):
             real = now() + jump
             monkeypatch.setattr(job_runs, "now", lambda real=real: real)
+            for module in ("apscheduler.schedulers.base", "eportal_core.jobs"):
+                monkeypatch.setattr(f"{module}.datetime", set_to(jump))
             before = len(times)
             eventually(lambda before=before: len(times) > before + 3)
     assert len(times) <= (times[-1] - times[0]) / 0.1 + 3

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROGRAM
-from tests.support.mortal import Fate, Mortals, mortals
+from tests.support.mortal import Fate, Mortals
 from tests.support.patches import DB, WEB, archive, kernel_id
 from tests.support.polling import eventually
 from tests.support.serving import Served
@@ -26,12 +26,6 @@ FIRST, SECOND = "K20260101_01", "K20260102_01"
 #: Bytes at which a file under way stops growing: in patch files, manifests and the database's log.
 TORN = (0, 1, 500, 999, 1500, 5000, 20_000, 45_000)
 ROUNDS = 16
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 @dataclass(frozen=True)
@@ -249,9 +243,7 @@ def test_agents_get_the_old_or_the_new_level_while_real_commands_are_killed(
             after = new if knows_second(data_dir) else old
             assert state_of(data_dir).published() >= after.published()
             run.ok(data_dir, "kcare", "verify")
-            level = "2" if after is new else "1"
-            told = agent.levels[level]
-            eventually(lambda: agent.levels[level] > told)  # noqa: B023
+            agent.wait_for("2" if after is new else "1")
         run.ok(data_dir, "sweep")
         assert state_of(data_dir).files == after.files
     assert agent.complaints == []

@@ -15,6 +15,7 @@ from eportal_core.patchsets.pack import pack
 from eportal_core.portal import Portal
 from eportal_libcare import plugin
 from tests.support.agents import basic, register
+from tests.support.inprocess import InProcess
 from tests.support.polling import eventually
 
 SPEC = plugin.spec
@@ -129,9 +130,12 @@ def test_a_feed_that_was_deleted_and_made_again_is_empty(portal: Portal, agent: 
     eventually(lambda: agent.get("/test/userspace.json").json() == {})
 
 
-def test_update_says_that_there_is_no_source(portal: Portal, kc) -> None:  # type: ignore[no-untyped-def]
+def test_update_says_that_there_is_no_source(portal: Portal, kc: InProcess) -> None:
     for command in (["update"], ["update", "--feed", "test"], ["auto-update"]):
         done = kc("libcare", *command)
         assert done.code == 1
         assert done.said.startswith("No patch source is set")
-    assert kc("libcare", "update", "--feed", "none").said == "There is no feed none."
+    assert (
+        kc("libcare", "update", "--feed", "none").said
+        == "There is no feed none: kc.eportal feed lists them."
+    )

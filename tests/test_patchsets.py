@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_a_level_with_other_bytes_is_refused(kc: InProcess, tmp_path: Path) -> N
         (["deploy", f"{OLD}.zip"], 1, f"{OLD}.zip is not named like a patchset archive"),
         (["deploy", f"{OTHER}.tar.bz2"], 1, "There is no file"),
         (["deploy", "."], 1, "is not named like a patchset archive"),
-        (["deploy", "--feed", "none", f"{OTHER}.tar.bz2"], 1, "There is no feed none."),
+        (["deploy", "--feed", "none", f"{OTHER}.tar.bz2"], 1, "There is no feed none: "),
         (["enable", OTHER], 1, f"There is no KernelCare patchset {OTHER}."),
         (["disable", OTHER], 1, f"There is no KernelCare patchset {OTHER}."),
         (["enable-up-to", OTHER], 1, f"There is no KernelCare patchset {OTHER}."),
@@ -206,13 +207,13 @@ def test_a_level_with_other_bytes_is_refused(kc: InProcess, tmp_path: Path) -> N
         (["unroll", "../../etc"], 1, "There is no KernelCare patchset ../../etc."),
         (["unroll", ""], 1, "There is no KernelCare patchset ''."),
         (["disable", "x" * 10_000], 1, "x...'."),
-        (["enable", OLD, "--feed", "none"], 1, "There is no feed none."),
-        (["enable-up-to", OLD, "--feed", "none"], 1, "There is no feed none."),
-        (["disable", OLD, "--feed", "none"], 1, "There is no feed none."),
-        (["undeploy-down-to", OLD, "--feed", "none"], 1, "There is no feed none."),
-        (["enable", OLD, "--feed", ""], 1, "There is no feed ''."),
-        (["list", "--feed", "none"], 1, "There is no feed none."),
-        (["list", "--feed", "none", "--json"], 1, "There is no feed none."),
+        (["enable", OLD, "--feed", "none"], 1, "There is no feed none: "),
+        (["enable-up-to", OLD, "--feed", "none"], 1, "There is no feed none: "),
+        (["disable", OLD, "--feed", "none"], 1, "There is no feed none: "),
+        (["undeploy-down-to", OLD, "--feed", "none"], 1, "There is no feed none: "),
+        (["enable", OLD, "--feed", ""], 1, "There is no feed '': "),
+        (["list", "--feed", "none"], 1, "There is no feed none: "),
+        (["list", "--feed", "none", "--json"], 1, "There is no feed none: "),
         (["enable"], 2, "Missing argument"),
         (["enable", OLD, NEW], 2, "unexpected extra argument"),
         ([], 2, "Missing command"),
@@ -610,7 +611,7 @@ def test_verify_goes_on_after_a_file_that_the_disk_does_not_give(
 ) -> None:
     real = hashlib.file_digest
 
-    def failing(file, name):  # type: ignore[no-untyped-def]
+    def failing(file: BinaryIO, name: str) -> Any:
         if file.name == str(_bin(deployed)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(file, name)

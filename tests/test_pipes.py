@@ -9,6 +9,7 @@ from eportal_core import db
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
 from tests.support.commands import PROGRAM, CommandLine
+from tests.support.inprocess import InProcess
 from tests.support.patches import WEB, archive
 
 
@@ -36,10 +37,7 @@ def test_a_long_listing_that_nobody_reads_ends_quietly(portal: Portal, cli: Comm
 
 
 def test_a_deploy_whose_log_nobody_reads_is_done(
-    portal: Portal,
-    cli: CommandLine,
-    kc,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    portal: Portal, cli: CommandLine, kc: InProcess, tmp_path: Path
 ) -> None:
     names = [f"K2026010{number}_01" for number in range(1, 4)]
     paths = [archive(tmp_path, name, {WEB: level}) for level, name in enumerate(names, 1)]

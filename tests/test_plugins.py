@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,6 +20,9 @@ from starlette.types import ASGIApp
 
 from eportal_core import (
     ArchiveError,
+    Carried,
+    CarriedFile,
+    CarriedFolder,
     Check,
     Entry,
     Event,
@@ -28,6 +33,7 @@ from eportal_core import (
     PatchsetPlugin,
     PatchsetSpec,
     Portal,
+    PortalError,
     Product,
     Release,
     Setting,
@@ -44,8 +50,10 @@ from eportal_core.errors import PluginError
 from eportal_core.jobs import all_jobs
 from eportal_core.markers import PROJECT
 from eportal_core.models import FeedPatchset
-from eportal_core.operations import keys, patchsets
+from eportal_core.operations import bundles, keys, patchsets
 from eportal_core.plugins import GROUP, Plugins, load
+from eportal_core.source.bundle import creating, receipts
+from eportal_core.source.bundle.carried import all_carried
 from tests.support.commands import CommandLine
 from tests.support.patches import KERNEL, WEB, archive
 from tests.support.plugins import Installed, opened
@@ -290,6 +298,11 @@ def test_every_hook_is_called(
             return [Page("Tickets", "/admin/tickets")]
 
         @hookimpl
+        def eportal_carried(self, portal: Portal) -> list[Carried]:
+            called.add("eportal_carried")
+            return [Carried("tickets", "all", "tickets", list, lambda folder: "none")]
+
+        @hookimpl
         def eportal_event(self, portal: Portal, event: Event) -> None:
             called.add("eportal_event")
             raise RuntimeError("an event that fails changes nothing")
@@ -313,6 +326,7 @@ def test_every_hook_is_called(
         assert db.database.table_exists("ticket")
         patchsets.deploy(portal, KERNEL, archive(tmp_path, "K20260101_01", {WEB: 1}))
         patchsets.unroll(portal, KERNEL, "K20260101_01")
+        assert receipts.make(portal).carried == {"tickets/all": {}}
     with TestClient(agent_app(portal)) as client:
         assert client.get("/tickets").text == "no tickets"
     with TestClient(admin_app(portal)) as client:
@@ -321,6 +335,98 @@ def test_every_hook_is_called(
         known = client.get("/admin/api/whoami", auth=("anna", "secret")).json()
     assert known == {"username": "anna", "backend": "tickets", "readonly": True}
     assert called == set(HOOKS)
+
+
+class Images:
+    """A product that bundles carry: images in ``folder``, named by their SHA-256."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @hookimpl
+    def eportal_carried(self, portal: Portal) -> list[Carried]:
+        return [Carried("firmware", "images", "images", self.files, self.apply)]
+
+    def files(self) -> Iterator[CarriedFile]:
+        paths = sorted(self.folder.iterdir())
+        index = "".join(f"{path.name} {path.stat().st_size}\n" for path in paths)
+        place = self.folder.with_name("index")
+        place.write_text(index)
+        digest = hashlib.sha512(index.encode()).hexdigest()
+        yield CarriedFile("index", place, len(index), ("sha512", digest), always=True)
+        for path in paths:
+            yield CarriedFile(path.name, path, path.stat().st_size, ("sha256", path.name))
+
+    def apply(self, folder: CarriedFolder) -> str:
+        here = {path.name for path in self.folder.iterdir()}
+        for line in folder.read("index", 1000).decode().splitlines():
+            name, size = line.split()
+            if name not in here and folder.has(name):
+                folder.fetch(name, self.folder / name, int(size), ("sha256", name))
+        return f"{len(list(self.folder.iterdir()))} images"
+
+
+def image(folder: Path, data: bytes) -> str:
+    name = hashlib.sha256(data).hexdigest()
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    return name
+
+
+@pytest.fixture
+def images(installed: Installed, tmp_path: Path) -> Images:
+    """The plugin of both sides: one folder after the other is its."""
+    plugin = Images(tmp_path / "near")
+    installed.plugin("firmware", plugin)
+    return plugin
+
+
+def test_a_strangers_product_is_carried(
+    installed: Installed, images: Images, data_dir: Path, tmp_path: Path
+) -> None:
+    image(images.folder, b"first")
+    image(images.folder, b"second")
+    portal = opened(installed.load(), data_dir)
+    with db.connection():
+        written = creating.create(portal, tmp_path / "bundle")
+        assert written.told == "2 images of images"
+        images.folder = tmp_path / "far"
+        images.folder.mkdir()
+        assert bundles.apply(portal, [tmp_path / "bundle"]).done == {"images": "2 images"}
+        receipt = receipts.make(portal)
+        images.folder = tmp_path / "near"
+        third = image(images.folder, b"third")
+        assert creating.create(portal, tmp_path / "next", receipt).told == "1 images of images"
+        images.folder = tmp_path / "far"
+        assert bundles.apply(portal, [tmp_path / "next"]).done == {"images": "3 images"}
+    assert (images.folder / third).read_bytes() == b"third"
+
+
+def test_a_plugin_that_fails_to_take_what_is_carried(
+    installed: Installed, images: Images, data_dir: Path, tmp_path: Path
+) -> None:
+    image(images.folder, b"first")
+    portal = opened(installed.load(), data_dir)
+    with db.connection():
+        creating.create(portal, tmp_path / "bundle")
+        (tmp_path / "bundle/carried/firmware/images/index").write_text("nonsense")
+        applied = bundles.apply(portal, [tmp_path / "bundle"])
+    assert applied.done == {}
+    with pytest.raises(PortalError, match="carries firmware/images failed: ValueError: not enough"):
+        applied.check()
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc", "a//b", ".hidden", "", "a\0", "a\n"])
+def test_what_is_carried_has_a_plain_name(name: str, installed: Installed, data_dir: Path) -> None:
+    class Hostile:
+        @hookimpl
+        def eportal_carried(self, portal: Portal) -> list[Carried]:
+            return [Carried("firmware", name, "images", list, lambda folder: "")]
+
+    installed.plugin("hostile", Hostile())
+    portal = opened(installed.load(), data_dir)
+    with pytest.raises(PluginError, match=r"Plugin hostile carries .*, which is no name"):
+        all_carried(portal)
 
 
 class Downloads:
@@ -384,7 +490,7 @@ def test_a_wrapper_may_refuse_any_deploy(
 ) -> None:
     class TicketsPlease:
         @hookimpl(wrapper=True)
-        def eportal_deploy(self, portal: Portal, product: str, archive: Path):  # type: ignore[no-untyped-def]
+        def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> Any:
             if not archive.with_suffix(".ticket").exists():
                 raise ArchiveError("Every deploy needs a ticket.")
             return (yield)

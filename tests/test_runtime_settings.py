@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -21,6 +23,7 @@ from eportal_core.operations import settings
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
 from tests.support.serving import serving
+from tests.support.sources import make_source
 
 PLUGINS = {
     "firmware": [
@@ -106,6 +109,19 @@ def test_a_secret_is_read_from_standard_input_and_never_shown(
         (["set", "PATCH_SOURCE_URI", "x"], "There is no setting PATCH_SOURCE_URI"),
         (["set", "PATCH_SOURCE_ROOT", "here"], "PATCH_SOURCE_ROOT must be an absolute path"),
         (["set", "PATCH_SOURCE_USER", "a\udcffb"], "PATCH_SOURCE_USER contains a character"),
+        (["set", "PATCH_SOURCE_USER", "a:b"], "PATCH_SOURCE_USER is a user name, and none has"),
+        (["set", "PATCH_SOURCE_URL", "patches"], "PATCH_SOURCE_URL must be an address such as"),
+        (["set", "PATCH_SOURCE_URL", "ftp://a/b"], "PATCH_SOURCE_URL must be an address such as"),
+        (["set", "PATCH_SOURCE_URL", "http://["], "PATCH_SOURCE_URL must be an address such as"),
+        (["set", "PATCH_SOURCE_URL", "http://a/ b"], "PATCH_SOURCE_URL must be an address such as"),
+        (["set", "PATCH_SOURCE_URL", "https://u:hush@a/"], "PATCH_SOURCE_URL holds a user name"),
+        (
+            ["set", "PATCH_SOURCE_FINGERPRINT", "12"],
+            "The fingerprint of a patch source is a sha256",
+        ),
+        (["set", "PATCH_SOURCE_ROOT", "/none.json"], "/none.json cannot be read: No such file"),
+        (["set", "PATCH_SOURCE_ROOT", __file__], "is no root.json of a patch source"),
+        (["set", "PATCH_SOURCE_USER"], "the following arguments are required: value"),
     ],
 )
 def test_what_cannot_be_set_changes_nothing(
@@ -116,7 +132,54 @@ def test_what_cannot_be_set_changes_nothing(
     done = kc("config", *arguments)
     assert done.code != 0
     assert sentence in done.said
+    assert "hush" not in done.err + done.out
     assert (kc.data_dir / "config" / "config.json").read_bytes() == before
+
+
+def test_only_one_setting_may_say_what_is_trusted(kc: InProcess, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source", ["kernel"])
+    kc.ok("config", "set", "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
+    assert "may not both be set" in kc("config", "set", "PATCH_SOURCE_ROOT", source.root).said
+    kc.ok("config", "unset", "PATCH_SOURCE_FINGERPRINT")
+    kc.ok("config", "set", "PATCH_SOURCE_ROOT", source.root)
+    done = kc("config", "set", "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
+    assert "may not both be set" in done.said
+
+
+@pytest.mark.parametrize(
+    ("value", "typed", "kept"), [([], "s3cret\n", "s3cret"), (["-"], "s3cret\n", "s3cret")]
+)
+def test_a_terminal_is_asked_and_shows_nothing(
+    cli: CommandLine, value: list[str], typed: str, kept: str
+) -> None:
+    shown, done = at_terminal(cli, ["config", "set", "PATCH_SOURCE_PASSWORD", *value], typed)
+    assert done == 0
+    assert "PATCH_SOURCE_PASSWORD: " in shown
+    assert "s3cret" not in shown
+    told = json.loads((cli.data_dir / "config" / "config.json").read_text())
+    assert told == {"PATCH_SOURCE_PASSWORD": kept}
+
+
+def test_a_terminal_that_says_nothing_sets_nothing(cli: CommandLine) -> None:
+    shown, done = at_terminal(cli, ["config", "set", "PATCH_SOURCE_PASSWORD"], "\4")
+    assert done != 0
+    assert "Traceback" not in shown
+    assert not (cli.data_dir / "config" / "config.json").exists()
+
+
+def at_terminal(cli: CommandLine, arguments: list[str], typed: str) -> tuple[str, int]:
+    """What a terminal shows when ``typed`` is typed at the prompt, and the exit code."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(cli.program, [cli.program, *arguments], cli.environ)
+    shown = b""
+    with os.fdopen(terminal, "r+b", buffering=0) as screen, suppress(OSError):
+        while piece := screen.read(4096):
+            shown += piece
+            if shown.endswith(b": ") and typed:
+                screen.write(typed.encode())
+                typed = ""
+    return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_a_value_that_is_refused_is_not_told(kc: InProcess) -> None:
@@ -127,7 +190,7 @@ def test_a_value_that_is_refused_is_not_told(kc: InProcess) -> None:
 
 def test_many_at_once_lose_nothing(data_dir: Path) -> None:
     config = running(data_dir)
-    names = ["FIRMWARE_LIMIT", "FIRMWARE_STRICT", "PATCH_SOURCE_USER", "PATCH_SOURCE_URL"]
+    names = ["FIRMWARE_LIMIT", "FIRMWARE_STRICT", "PATCH_SOURCE_USER", "FIRMWARE_PASSWORD"]
 
     def set_often(name: str) -> None:
         for _ in range(20):
@@ -314,7 +377,7 @@ def test_a_file_of_somebody_else_is_refused(data_dir: Path) -> None:
 
 
 def test_a_password_in_an_address_is_not_shown(kc: InProcess) -> None:
-    said = kc.ok("config", "set", "PATCH_SOURCE_URL", "http://portal:hush@patches.example.com/x")
-    said += kc.ok("config") + kc.ok("config", "--json")
+    write(kc.data_dir, {"PATCH_SOURCE_URL": "http://portal:hush@patches.example.com/x"})
+    said = kc.ok("config") + kc.ok("config", "--json")
     assert "hush" not in said
     assert "PATCH_SOURCE_URL = 'http://********@patches.example.com/x'" in said

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from eportal_core import http
 from eportal_core.errors import (
     Conflict,
     InvalidValue,
@@ -27,8 +28,8 @@ from eportal_core.errors import (
 )
 from eportal_core.patchsets.manifest import File
 from eportal_core.portal import Portal
-from eportal_core.source import places
 from eportal_core.source.client import last_refresh, open_source
+from eportal_core.source.layout import file_path
 from tests.support.disks import mountable, mounted, read_only
 from tests.support.forged_sources import PATCH, ForgedSource
 from tests.support.inprocess import InProcess
@@ -134,12 +135,19 @@ def test_the_time_of_the_last_refresh_is_kept(reader: Reader) -> None:
     assert before <= found.timestamp() <= time.time()
 
 
-def test_a_damaged_note_of_the_last_refresh_is_none(reader: Reader) -> None:
-    reader.refresh()
+def test_a_damaged_note_of_the_last_refresh_switches_no_check_of_the_clock_off(
+    reader: Reader,
+) -> None:
+    offers = reader.refresh()
+    note = reader.data_dir / "source" / "refreshed"
     for damage in (b"", b"\xff\xfe", b"yesterday"):
-        (reader.data_dir / "source" / "refreshed").write_bytes(damage)
+        note.write_bytes(damage)
         assert last_refresh(reader.portal) is None
-    assert reader.refresh()
+        with pytest.raises(SourceRefused, match=f"^{note} is damaged.*remove that file"):
+            reader.refresh()
+    note.unlink()
+    assert reader.refresh() == offers
+    assert last_refresh(reader.portal) is not None
 
 
 def test_damaged_metadata_in_the_data_directory_is_fetched_again(reader: Reader) -> None:
@@ -216,13 +224,14 @@ def test_a_patch_file_is_checked_by_its_manifest(reader: Reader, tmp_path: Path)
     target = "0" * 40
     with reader.opened() as opened:
         file = opened.fetch_manifest(opened.refresh()[0]).targets[target].files["kpatch.bin"]
-        opened.fetch_file("kernel", target, 1, "kpatch.bin", file, tmp_path / "file")
+        path = file_path("kernel", target, 1, "kpatch.bin")
+        opened.fetch_file(path, file, tmp_path / "file")
         assert (tmp_path / "file").read_bytes() == PATCH
         other = File("0" * 64, len(PATCH))
         with pytest.raises(SourceRefused, match="nobody signed"):
-            opened.fetch_file("kernel", target, 1, "kpatch.bin", other, tmp_path / "other")
+            opened.fetch_file(path, other, tmp_path / "other")
         with pytest.raises(InvalidValue):
-            opened.fetch_file("kernel", "..", 1, "kpatch.bin", file, tmp_path / "other")
+            opened.fetch_file("kernel/files/../1/kpatch.bin", file, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -288,7 +297,9 @@ def test_no_source_says_so(portal: Portal) -> None:
         pass
 
 
-@pytest.mark.parametrize("url", ["ftp://a/b", "patches", "http://u:p@h/", "http://h/?a", "file:x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://a/b", "patches", "http://u:p@h/", "http://h/?a", "file:x", "http://["]
+)
 def test_what_names_no_place_is_refused(portal: Portal, url: str) -> None:
     with pytest.raises(InvalidValue, match="PATCH_SOURCE_U"):
         Reader(portal).of(url).refresh()
@@ -363,8 +374,8 @@ def test_a_pipe_is_no_file(portal: Portal, source: ForgedSource) -> None:
 def test_an_upstream_that_drips_is_given_up(
     portal: Portal, source: ForgedSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "PATIENCE", 0.3)
-    monkeypatch.setattr(places, "SLOWEST", 1 << 20)
+    monkeypatch.setattr(http, "PATIENCE", 0.3)
+    monkeypatch.setattr(http, "SLOWEST", 1 << 20)
     with upstream() as server:
         pages_of(source, server)
         server.files["/metadata/2.root.json"] = b"{" * 400_000
@@ -510,7 +521,7 @@ def test_what_a_publisher_does_is_seen(portal: Portal, tmp_path: Path) -> None:
         opened.fetch_archive(offer, tmp_path / "archive")
         manifest = opened.fetch_manifest(offer)
         ((name, file),) = list(manifest.targets["0" * 40].files.items())[:1]
-        opened.fetch_file("libcare", "0" * 40, 1, name, file, tmp_path / "file")
+        opened.fetch_file(file_path("libcare", "0" * 40, 1, name), file, tmp_path / "file")
 
 
 # The command line

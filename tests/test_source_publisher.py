@@ -424,3 +424,80 @@ def test_a_portal_asks_for_a_password(source: MadeSource, data_dir: Path) -> Non
 def test_a_portal_without_a_source_has_no_such_path(data_dir: Path) -> None:
     with TestClient(agent_app(opened(data_dir)), raise_server_exceptions=False) as client:
         assert client.get("/source/metadata/timestamp.json").status_code == 404
+
+
+# What readers have not seen for long
+
+
+def test_what_was_removed_long_ago_is_pruned(
+    source: MadeSource, kc: InProcess, tmp_path: Path, cache: Path
+) -> None:
+    source.offer("kernel", FIRST, {TARGET: 1})
+    source.offer("kernel", SECOND, {TARGET: 1, "a" * 40: 2})
+    source.offer("kernel", THIRD, {TARGET: 3})
+    source.remove(SECOND, THIRD)
+    age(source, SECOND, days=31)
+    before = tree(source.folder)
+    told = kc.ok("source", "prune", "--dry-run", source.folder)
+    assert (told, tree(source.folder)) == (f"{SECOND} would be pruned\n", before)
+    assert kc.ok("source", "prune", source.folder) == "1 patchset was pruned\n"
+    gone = before.keys() - tree(source.folder).keys()
+    assert {name for name in gone if "/files/" not in name} == {
+        name for name in before if SECOND in name
+    }
+    # The level that another patchset has too stays.
+    assert {name.partition("/files/")[2] for name in gone if "/files/" in name} >= {
+        "a" * 40 + "/2/kpatch.bin"
+    }
+    assert (source.folder / "targets/kernel/files" / TARGET / "1/kpatch.bin").exists()
+    assert kc.ok("source", "prune", source.folder) == "0 patchsets were pruned\n"
+    assert kc.ok("source", "prune", "--days", "0", source.folder) == "1 patchset was pruned\n"
+    source.publish()
+    assert names(seen(source, cache)) == {FIRST}
+
+
+def test_what_readers_see_is_not_pruned(source: MadeSource, kc: InProcess, tmp_path: Path) -> None:
+    source.offer("kernel", FIRST, {TARGET: 1})
+    with source.opened() as publisher:
+        publisher.remove([FIRST])
+    source.add(archive(tmp_path, "kernel", SECOND, {TARGET: 2}), publish=False)
+    for name in (FIRST, SECOND):
+        age(source, name, days=100)
+    before = tree(source.folder)
+    assert kc.ok("source", "prune", "--days", "0", source.folder) == "0 patchsets were pruned\n"
+    assert tree(source.folder) == before
+    # It counts from when they no longer see it.
+    source.publish()
+    assert kc.ok("source", "prune", source.folder) == "0 patchsets were pruned\n"
+    assert source.stored("kernel", FIRST).exists()
+
+
+def age(source: MadeSource, name: str, days: int) -> None:
+    """Let the files of a patchset be so old."""
+    for kind in (".tar.*", ".meta.json"):
+        path = source.stored("kernel", name, kind)
+        moment = path.stat().st_mtime - days * 24 * 3600
+        os.utime(path, (moment, moment))
+
+
+def test_a_source_that_is_made_twice_at_once_is_one(kc: InProcess, tmp_path: Path) -> None:
+    """What is refused takes nothing away that somebody else has made."""
+    source = MadeSource(tmp_path / "source")
+    kc.ok("source", "init", source.folder)
+    before = tree(source.folder)
+    assert kc("source", "init", source.folder).said == f"{source.folder} is a source already."
+    assert tree(source.folder) == before
+
+
+@pytest.mark.parametrize("folder", ["another source", "nothing"])
+def test_keys_of_a_source_are_not_taken_for_unfinished_ones(
+    source: MadeSource, kc: InProcess, tmp_path: Path, folder: str
+) -> None:
+    """Not even when the source itself is away, as on a disk that is not mounted."""
+    before = tree(source.keys)
+    place = source.folder if folder == "nothing" else tmp_path / "other"
+    source.folder.rename(tmp_path / "unmounted")
+    done = kc("source", "init", "--keys", source.keys, place)
+    assert "is not empty: name another folder with --keys" in done.said
+    assert tree(source.keys) == before
+    assert not place.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from eportal_core.portal import Portal
 from eportal_core.storage import Entry, Storage
 from eportal_core.web import files as web_files
 from tests.support.agents import basic, register
-from tests.support.mortal import Fate, Mortals, mortals
+from tests.support.mortal import Fate, Mortals
 from tests.support.patches import DB, KERNEL, WEB, archive
 from tests.support.serving import serving
 from tests.support.states import state_of
@@ -35,12 +34,6 @@ DAMAGED = {
     "another type": b'[{"patchset":"kernel/x","paths":[1]}]',
     "deep": b"[" * 100_000,
 }
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 @pytest.fixture

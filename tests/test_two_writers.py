@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.support.commands import PROGRAM, CommandLine
-from tests.support.mortal import Mortals, Outcome, mortals
+from tests.support.mortal import Mortals, Outcome
 from tests.support.patches import DB, WEB, archive
 from tests.support.polling import eventually
 from tests.support.serving import serving
@@ -19,12 +18,6 @@ from tests.support.states import state_of
 
 FIRST, SECOND = "K20260101_01", "K20260102_01"
 WRITERS = 8
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 def codes(outcomes: list[Outcome]) -> list[int]:

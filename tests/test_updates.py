@@ -17,7 +17,7 @@ from eportal_core.portal import Portal
 from tests.support.agents import check_in, register
 from tests.support.inprocess import InProcess
 from tests.support.opening import opened
-from tests.support.patches import DB, KERNEL, WEB, kernel_id
+from tests.support.patches import KERNEL, WEB, kernel_id
 from tests.support.polling import eventually
 from tests.support.publishing import Publisher, pack
 from tests.support.serving import serving
@@ -25,20 +25,6 @@ from tests.support.updating import Below, by_nginx
 
 FIRST, SECOND, THIRD = "K20260101_01", "K20260102_01", "K20260103_01"
 NOTHING = "There is nothing new of KernelCare for main"
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    """A source with two patchsets."""
-    publisher = Publisher.start(tmp_path / "publisher")
-    publisher.list(publisher.pack(FIRST, {WEB: 1, DB: 1}), publisher.pack(SECOND, {WEB: 2}))
-    return publisher
-
-
-@pytest.fixture
-def below(kc: InProcess, publisher: Publisher) -> Below:
-    kc.ok("feed")
-    return Below(kc, publisher.settings)
 
 
 # What comes
@@ -152,7 +138,7 @@ def test_without_a_source_there_is_one_sentence(kc: InProcess, command: list[str
 
 def test_an_unknown_feed_is_said_before_anything_is_asked(below: Below) -> None:
     done = below("kcare", "update", "--feed", "none", PATCH_SOURCE_URL="/nowhere")
-    assert (done.code, done.said) == (1, "There is no feed none.")
+    assert (done.code, done.said) == (1, "There is no feed none: kc.eportal feed lists them.")
 
 
 def test_a_source_that_does_not_answer_changes_nothing(below: Below) -> None:
@@ -227,6 +213,31 @@ def test_a_limit_leaves_older_ones_at_the_source(below: Below, publisher: Publis
     assert below.states() == {FIRST: "not-downloaded", SECOND: "enabled", THIRD: "enabled"}
 
 
+def test_without_its_source_a_portal_shows_no_offers_of_it(
+    below: Below, publisher: Publisher
+) -> None:
+    below.ok("kcare", "update", LIMIT_PATCHSETS=1)
+    alone = Below(below.kc, {})
+    assert alone.states() == {SECOND: "enabled"}
+    assert alone.states("main", "kcare", "--all") == {FIRST: "unavailable", SECOND: "enabled"}
+    # It is set again.
+    assert below.states() == {FIRST: "not-downloaded", SECOND: "enabled"}
+
+
+def test_what_a_bundle_told_of_may_yet_come(below: Below, publisher: Publisher) -> None:
+    """The portal that it is carried to has no source; later it is given one, and loses it."""
+    far = Below(InProcess(below.kc.data_dir.with_name("far")), {})
+    root = {"PATCH_SOURCE_ROOT": publisher.root}
+    publisher.list(publisher.pack(THIRD, {WEB: 3}, channels=["unstable"]))
+    bundle = publisher.folder.with_name("bundle")
+    below.ok("bundle", "create", bundle)
+    far.ok("bundle", "apply", bundle, **root)
+    expected = {FIRST: "undeployed", SECOND: "undeployed", THIRD: "not-downloaded"}
+    assert far.states() == expected
+    Below(far.kc, publisher.settings).ok("kcare", "update")
+    assert far.states() == {FIRST: "enabled", SECOND: "enabled"}
+
+
 # What somebody decided
 
 
@@ -287,7 +298,7 @@ def test_agents_lose_at_once_what_is_blocked(
         # A quarter of a second, on a machine that has nothing else to do.
         eventually(lambda: check_in(agent, server).text == "1", 1)
         for feed in names:
-            rows = queries.patchsets(KERNEL, feed)
+            rows = queries.patchsets(portal, KERNEL, feed)
             assert [row["status"] for row in rows][1] == "blocked"
             state = FeedPatchset.get(feed=feed, patchset=f"kernel/{SECOND}").state
             assert state == "disabled"

@@ -5,42 +5,33 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from eportal_core import db
-from eportal_core.errors import InvalidValue, PortalError
+from eportal_core.errors import Conflict, InvalidValue, PortalError
 from eportal_core.markers import hookimpl
+from eportal_core.models import Patchset
 from eportal_core.operations import patchsets, updates
+from eportal_core.operations.coming import coming
 from eportal_core.patchsets.pack import pack as pack_folder
 from eportal_core.portal import Portal
+from eportal_core.source.client import open_source
+from eportal_core.types import Product
 from tests.support.commands import PROGRAM, CommandLine
 from tests.support.disks import MIB, MountedDisk, mountable, mounted
 from tests.support.inprocess import InProcess
 from tests.support.opening import opened
-from tests.support.patches import DB, KERNEL, SPEC, WEB
+from tests.support.patches import KERNEL, SPEC, WEB
 from tests.support.polling import eventually
 from tests.support.publishing import Publisher, pack
 from tests.support.updating import Below, said
 from tests.support.upstreams import Upstream, upstream
 
 FIRST, SECOND, THIRD = "K20260101_01", "K20260102_01", "K20260103_01"
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    """A source with two patchsets."""
-    publisher = Publisher.start(tmp_path / "publisher")
-    publisher.list(publisher.pack(FIRST, {WEB: 1, DB: 1}), publisher.pack(SECOND, {WEB: 2}))
-    return publisher
-
-
-@pytest.fixture
-def below(kc: InProcess, publisher: Publisher) -> Below:
-    kc.ok("feed")
-    return Below(kc, publisher.settings)
 
 
 @pytest.fixture
@@ -210,23 +201,127 @@ def test_plugins_that_watch_deploys_watch_updates(data_dir: Path, publisher: Pub
     db.database.obj.close_all()
 
 
-def test_of_two_updates_at_once_one_does_it_and_the_other_says_so(
+def test_of_two_updates_at_once_the_other_waits_for_the_one(
     cli: CommandLine, publisher: Publisher, served_files: Upstream
 ) -> None:
     cli.ok("feed")
     settings = {f"EPORTAL_{n}": v for n, v in behind(served_files, publisher).items()}
     served_files.open.clear()
-    first = subprocess.Popen(
-        [PROGRAM, "kcare", "update"],
-        env={**cli.environ, **settings},
-        stdout=subprocess.DEVNULL,
-    )
+    command = [PROGRAM, "kcare", "update"]
+    environ = {**cli.environ, **settings}
+    first = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
     try:
         eventually(lambda: served_files.asked)
-        second = cli("kcare", "update", **settings)
-        assert second.returncode == 1
-        assert "The patch source is being read already" in second.stderr
+        second = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(3)
+        assert len(served_files.asked) == 1
     finally:
         served_files.open.set()
         assert first.wait(60) == 0
+    assert "There is nothing new" in second.communicate(timeout=60)[0]
+    assert second.returncode == 0
     assert {row["status"] for row in cli.json("kcare", "list")} == {"enabled"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_update_waits_no_longer_than_somebody_may(
+    data_dir: Path,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: bool,
+) -> None:
+    portal = opened(data_dir, **publisher.settings)
+    monkeypatch.setattr(updates, "PATIENCE", 0.5)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with (
+        db.connection(),
+        open_source(portal),
+        pytest.raises(Conflict, match="is being read already"),
+    ):
+        updates.update(portal, KERNEL)
+    assert capsys.readouterr().err.count("Another update reads the patch source") == terminal
+    db.database.obj.close_all()
+
+
+# What is seen meanwhile
+
+
+def test_what_is_being_downloaded_is_told_until_whoever_does_it_is_gone(
+    cli: CommandLine, publisher: Publisher, served_files: Upstream
+) -> None:
+    cli.ok("feed")
+    publisher.list(incompressible(publisher, THIRD, 4 * MIB))
+    show(publisher, served_files)
+    below = CommandLine(cli.data_dir, behind(served_files, publisher))
+
+    def states() -> dict[str, str]:
+        rows = below.json("kcare", "list")
+        return {row["patchset"]: row["status"] for row in rows}
+
+    served_files.pace = 0.2
+    with subprocess.Popen(
+        [PROGRAM, "kcare", "update"], env=below.environ, stdout=subprocess.DEVNULL
+    ) as update:
+        try:
+            eventually(lambda: states().get(THIRD) == "downloading", 30)
+            # The small ones came before it, and feeds get them when all have come.
+            eventually(
+                lambda: (
+                    states() == {FIRST: "undeployed", SECOND: "undeployed", THIRD: "downloading"}
+                )
+            )
+        finally:
+            update.kill()
+    assert states()[THIRD] == "not-downloaded"
+    served_files.pace = 0
+    below.ok("kcare", "update")
+    assert set(states().values()) == {"enabled"}
+
+
+def test_what_failed_is_not_being_downloaded(
+    data_dir: Path, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.stored(FIRST).write_bytes(b"not what was signed")
+    portal = opened(data_dir, **publisher.settings, DOWNLOADS_AT_ONCE=1)
+    seen = []
+    receive = patchsets.receive
+
+    def watched(portal: Portal, product: Product, archive: Path, sha256: str) -> Patchset:
+        seen.append(coming(portal))
+        return receive(portal, product, archive, sha256)
+
+    monkeypatch.setattr(patchsets, "receive", watched)
+    with db.connection(), pytest.raises(PortalError, match="1 of 2"):
+        updates.update(portal, KERNEL)
+    assert seen == [{f"kernel/{SECOND}"}]
+    assert coming(portal) == set()
+    db.database.obj.close_all()
+
+
+def test_interrupted_while_manifests_come_it_ends_at_once(
+    cli: CommandLine, publisher: Publisher, served_files: Upstream
+) -> None:
+    """In cache mode, and an answer that does not come holds nobody back."""
+    cli.ok("feed")
+    with upstream() as silent:
+        silent.open.clear()
+        served_files.redirects = {
+            path: f"{silent.url}{path}"
+            for path in served_files.files
+            if path.endswith(".meta.json")
+        }
+        settings = {**behind(served_files, publisher), "CACHE_MODE": "True"}
+        below = CommandLine(cli.data_dir, settings)
+        command = subprocess.Popen(
+            [PROGRAM, "kcare", "update"],
+            env=below.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            eventually(lambda: silent.asked, 30)
+        finally:
+            command.send_signal(signal.SIGINT)
+            assert command.wait(5) == 130

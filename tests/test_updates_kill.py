@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.support.mortal import Fate, Mortals, mortals
+from tests.support.mortal import Fate, Mortals
 from tests.support.patches import DB, WEB
 from tests.support.publishing import Publisher
 from tests.support.states import State, state_of
 
 FIRST, SECOND = "K20260101_01", "K20260102_01"
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Mortals]:
-    with mortals() as process:
-        yield process
 
 
 def test_a_death_at_any_step_of_an_update_is_made_up_for_by_the_next(

@@ -10,23 +10,24 @@ import base64
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.portal import KC, command, register, running
+from tests.support.serving import free_ports
+
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
-KC = BIN / "kc.eportal"
 #: Bytes of the patch in a bundle; random, so the bundle is about as large.
 SIZES = (10_000, 300_000, 3_000_000)
 SERVER_CORE, LOAD_CORE = 0, 1
+ON_CORE = ("taskset", "-c", SERVER_CORE)
 CONNECTIONS = 8
 
 
@@ -34,57 +35,23 @@ def build_id(size: int) -> str:
     return f"{size:040x}"
 
 
-def command(data_dir: Path, *arguments: object) -> None:
-    environ = {**os.environ, "EPORTAL_DATA_DIR": str(data_dir)}
-    subprocess.run([KC, *map(str, arguments)], env=environ, check=True, stdout=subprocess.DEVNULL)
-
-
 def prepare(folder: Path) -> Path:
     """A portal with a bundle of each size, and a folder with copies of them; returns that."""
     data_dir, static = folder / "var", folder / "static"
+    environ = {"EPORTAL_DATA_DIR": str(data_dir)}
     for size in SIZES:
         place = folder / "patches" / build_id(size) / "1"
         place.mkdir(parents=True)
         (place / "kpatch.bin").write_bytes(os.urandom(size))
     archive = folder / "U20260101_01.tar.gz"
-    command(data_dir, "libcare", "pack", folder / "patches", "-o", archive)
-    command(data_dir, "libcare", "deploy", archive)
-    command(data_dir, "key", "-a", "BENCH")
+    command(environ, "libcare", "pack", folder / "patches", "-o", archive)
+    command(environ, "libcare", "deploy", archive)
+    command(environ, "key", "-a", "BENCH")
     static.mkdir()
     for size in SIZES:
         bundle = data_dir / "user-resources" / build_id(size) / "1.tgz"
         shutil.copy(bundle, static / build_id(size))
     return static
-
-
-@contextmanager
-def running(port: int, *server: object, **environ: str) -> Iterator[int]:
-    """The server's pid, once it listens."""
-    process = subprocess.Popen(
-        ["taskset", "-c", str(SERVER_CORE), *map(str, server)],
-        env={**os.environ, **environ},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        limit = time.monotonic() + 30
-        while time.monotonic() < limit:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-def register(port: int) -> str:
-    """Header of a registered server."""
-    url = f"http://127.0.0.1:{port}/admin/api/kcare/register_server.plain?key=BENCH&hostname=b"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        server = re.search(rb"server_id:(\S+)", answer.read())
-    assert server is not None
-    return f"Authorization: Basic {base64.b64encode(server[1] + b':').decode()}"
 
 
 def fetch(url: str, header: str) -> bytes:
@@ -114,13 +81,6 @@ def cost(pid: int, url: str, header: str, seconds: int) -> float:
     return (cpu(pid) - before) / int(found[1]) * 1e6
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -129,14 +89,15 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-bundle-")))
         static = prepare(folder)
-        ours, peer = free_port(), free_port()
+        ours, peer = free_ports(2)
         settings = {"EPORTAL_DATA_DIR": str(folder / "var"), "EPORTAL_PORT": str(ours)}
         servers = [
-            running(ours, KC, "serve", "--only", "agent", **settings),
-            running(peer, sys.executable, HERE / "static.py", peer, static),
+            running(ours, *ON_CORE, KC, "serve", "--only", "agent", **settings),
+            running(peer, *ON_CORE, sys.executable, HERE / "static.py", peer, static),
         ]
         pids = [stack.enter_context(server) for server in servers]
-        header = register(ours)
+        token = base64.b64encode(f"{register(ours)}:".encode()).decode()
+        header = f"Authorization: Basic {token}"
         for size in SIZES:
             urls = [
                 f"http://127.0.0.1:{ours}/userspace/bench/{build_id(size)}/kpatch.tgz",

@@ -9,20 +9,21 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-KC = Path(sys.executable).parent / "kc.eportal"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.portal import KC, command, register, running
+from tests.support.serving import free_ports
+
 SIZE = 10_000_000
 TARGET = hashlib.sha1(b"bench").hexdigest()
 PATH = f"{TARGET}/1/kpatch.bin"
@@ -31,13 +32,9 @@ RATES = ("0", "12m")
 GOAL = 1.3
 
 
-def command(environ: dict[str, str], *arguments: object) -> None:
-    subprocess.run([KC, *map(str, arguments)], env=environ, check=True, stdout=subprocess.DEVNULL)
-
-
 def make_source(folder: Path) -> Path:
     """A signed source with one patchset of one file of random bytes."""
-    environ = {**os.environ, "EPORTAL_DATA_DIR": str(folder / "publisher")}
+    environ = {"EPORTAL_DATA_DIR": str(folder / "publisher")}
     place = folder / "patches" / TARGET / "1"
     place.mkdir(parents=True)
     (place / "kpatch.bin").write_bytes(os.urandom(SIZE))
@@ -50,32 +47,10 @@ def make_source(folder: Path) -> Path:
 
 
 @contextmanager
-def running(port: int, *program: object, **environ: str) -> Iterator[None]:
-    """The server, once it listens."""
-    process = subprocess.Popen(
-        list(map(str, program)),
-        env={**os.environ, **environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        limit = time.monotonic() + 30
-        while time.monotonic() < limit:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-@contextmanager
 def nginx(folder: Path, source: Path, rate: str) -> Iterator[tuple[int, Path]]:
     """A real nginx that serves ``source``; gives its port and its access log."""
     folder.mkdir()
-    port, log, config = free_port(), folder / "access.log", folder / "nginx.conf"
+    (port,), log, config = free_ports(1), folder / "access.log", folder / "nginx.conf"
     paths = "\n".join(
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -87,15 +62,6 @@ def nginx(folder: Path, source: Path, rate: str) -> Iterator[tuple[int, Path]]:
     )
     with running(port, "/usr/sbin/nginx", "-c", config, "-p", folder, "-e", folder / "error.log"):
         yield port, log
-
-
-def register(port: int) -> str:
-    """The id of a registered server."""
-    url = f"http://127.0.0.1:{port}/admin/api/kcare/register_server.plain?key=BENCH&hostname=b"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        server = re.search(rb"server_id:(\S+)", answer.read())
-    assert server is not None
-    return server[1].decode()
 
 
 def together(url: str, count: int, memory: Path, expected: str, server: str = "") -> float:
@@ -115,13 +81,6 @@ def together(url: str, count: int, memory: Path, expected: str, server: str = ""
     return took
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -136,7 +95,7 @@ def main() -> None:
 
 def measure(folder: Path, source: Path, rate: str, rounds: int, agents: int) -> None:
     folder.mkdir()
-    data_dir, port = folder / "var", free_port()
+    data_dir, (port, admin_port) = folder / "var", free_ports(2)
     expected = hashlib.sha256(
         (source.parent / "patches" / TARGET / "1/kpatch.bin").read_bytes()
     ).hexdigest()
@@ -145,13 +104,13 @@ def measure(folder: Path, source: Path, rate: str, rounds: int, agents: int) -> 
         settings = {
             "EPORTAL_DATA_DIR": str(data_dir),
             "EPORTAL_PORT": str(port),
-            "EPORTAL_ADMIN_PORT": str(free_port()),
+            "EPORTAL_ADMIN_PORT": str(admin_port),
             "EPORTAL_CACHE_MODE": "True",
             "EPORTAL_PATCH_SOURCE_URL": f"http://127.0.0.1:{upstream}",
             "EPORTAL_PATCH_SOURCE_ROOT": str(source / "metadata" / "1.root.json"),
         }
-        command({**os.environ, **settings}, "kcare", "update")
-        command({**os.environ, **settings}, "key", "-a", "BENCH")
+        command(settings, "kcare", "update")
+        command(settings, "key", "-a", "BENCH")
         stack.enter_context(running(port, KC, "serve", **settings))
         memory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))) / "got"
         server = register(port)

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from functools import partial
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from eportal_core import db
+from eportal_core.agent.coming import NOT_HERE, Coming, not_now, served
 from eportal_core.caching.copies import CachedLevel
-from eportal_core.caching.flights import while_connected
-from eportal_core.caching.patches import PAUSE, PatchCache, Wanted
-from eportal_core.errors import ArchiveError, PortalError
+from eportal_core.caching.patches import PatchCache
+from eportal_core.errors import ArchiveError
 from eportal_core.models import Level, Patchset, enabled_levels
 from eportal_core.patchsets.store import PatchsetStore
-from eportal_core.web.files import serve_file
 
 log = logging.getLogger("eportal.cache")
 
-#: Seconds that an agent waits for a file; nginx in front gives up after 60 by default.
-PATIENCE = 50
-
 _MISSING = "There is no such file."
-_NOT_HERE = "This file is not here yet."
-_AWAY = "This file is not here yet, and the patch source cannot be asked for it now."
 
 
 def absent(
@@ -48,55 +40,17 @@ def absent(
     cache: PatchCache = request.app.state.cache
     path = cache.find(cached, name)
     if path is not None:
-        return _served(request, path)
+        return served(request, path)
     try:
         wanted = cache.wanted(cached, name, store.meta(patchset))
     except (ArchiveError, OSError) as error:
         log.error("The manifest of %s cannot be used: %s", patchset, error)
-        raise _not_now(_NOT_HERE) from None
+        raise not_now(NOT_HERE) from None
     if wanted is None:
         raise HTTPException(404, _MISSING)
     if not store.on_request:
-        raise _not_now(_NOT_HERE)
-    return _Coming(request, cache, wanted)
-
-
-class _Coming(Response):
-    """Waits for a file, without a thread, then is the answer that serves it."""
-
-    def __init__(self, request: Request, cache: PatchCache, wanted: Wanted) -> None:
-        super().__init__()
-        self._request = request
-        self._cache = cache
-        self._wanted = wanted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await while_connected(self._request, self._cache.join(self._wanted, PATIENCE))
-        except TimeoutError:
-            raise _not_now(_NOT_HERE) from None
-        except PortalError as error:
-            raise _not_now(_AWAY) from error
-        answer = await run_in_threadpool(self._found)
-        await answer(scope, receive, send)
-
-    def _found(self) -> Response:
-        path = self._cache.find(self._wanted.level, self._wanted.name)
-        if path is None:
-            raise _not_now(_NOT_HERE)
-        return _served(self._request, path)
-
-
-def _served(request: Request, path: Path) -> Response:
-    try:
-        return serve_file(request, path)
-    except HTTPException:
-        # Evicted between two lines.
-        raise _not_now(_NOT_HERE) from None
-
-
-def _not_now(sentence: str) -> HTTPException:
-    return HTTPException(503, sentence, {"Retry-After": str(PAUSE)})
+        raise not_now(NOT_HERE)
+    return Coming(request, partial(cache.join, wanted), partial(cache.find, cached, name))
 
 
 def _enabled(

@@ -1,9 +1,10 @@
-"""Patch files that came when they were asked for, as they lie in ``DATA_DIR/cache/files``.
+"""Files of a patch source that came when they were asked for, as they lie below ``DATA_DIR``.
 
-``<product>/<target>.<level>.<digest>/<file>``, and all of a level in one below ``….bundle/``. The
-digest is that of the level's files (``manifest.Target.digest``): the same path is the same bytes
-for ever. A folder was used last when its time says; it goes as a whole. Files are fetched to
-``cache/partial`` and renamed: a crash leaves a whole file or none. Several processes may share it.
+``cache/files/<product>/<target>.<level>.<digest>/<file>``, and all of a level in one below
+``….bundle/``. The digest is that of the level's files (``manifest.Target.digest``): the same path
+is the same bytes for ever. A folder was used last when its time says; it goes as a whole. Files are
+fetched to ``cache/partial`` and renamed: a crash leaves a whole file or none. Several processes may
+share it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from eportal_core.caching.room import FILL, file_stats, sweep_partial
 from eportal_core.errors import StorageError
 from eportal_core.models import Level, of_product
 from eportal_core.patchsets.bundle import BUNDLE_NAME
+from eportal_core.source.layout import file_path
 from eportal_core.storage import disk_errors, sync_folder
 
 #: How exactly it is known when a folder was last used, seconds.
@@ -46,6 +48,17 @@ class CachedLevel:
 
     def __str__(self) -> str:
         return f"{self.target}.{self.level}.{self.digest[:_DIGITS]}"
+
+    def stored(self, name: str) -> str:
+        """Where a patch source has a file of it, below ``targets/``."""
+        return file_path(self.product, self.target, self.level, name)
+
+
+class CachedTarget(CachedLevel):
+    """An archive or a manifest: the one file of a level that nobody has; ``digest`` is its own."""
+
+    def stored(self, name: str) -> str:
+        return f"{self.product}/{name}"
 
 
 class Copies:

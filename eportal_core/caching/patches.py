@@ -30,7 +30,7 @@ log = logging.getLogger("eportal.cache")
 PAUSE = 30
 #: So many files are fetched at a time, and so many may be waited for.
 FETCHES = 4
-_WAITING_MAX = 2000
+WAITING_MAX = 2000
 #: A download that stops is gone on with, so many times in all.
 _TRIES = 5
 #: Seconds between two lines about a source that fails.
@@ -56,7 +56,7 @@ class PatchCache:
         self._portal = portal
         self._copies = Copies(config.data_dir / "cache")
         self._room = room_of(portal, self._copies)
-        self._flights = Flights(self._fetch, at_once=FETCHES, waiting=_WAITING_MAX)
+        self._flights = Flights(self.fetch, at_once=FETCHES, waiting=WAITING_MAX)
         self._away_until = 0.0
         self._told: float | None = None
         self._lock = threading.Lock()
@@ -84,8 +84,8 @@ class PatchCache:
         """
         await self._flights.join(wanted, seconds)
 
-    def _fetch(self, wanted: Wanted) -> None:
-        """The work of one flight.
+    def fetch(self, wanted: Wanted) -> None:
+        """Let ``find`` find it: the work of one flight.
 
         Raises:
             NotFound: the source has no such file.
@@ -110,8 +110,8 @@ class PatchCache:
                 return found
             if file.size > self._room.for_one_file():
                 raise StorageError(
-                    f"{name} of {level.target} has {file.size} bytes: there is not enough room for "
-                    f"it on the disk, or below CACHE_MAX_SIZE."
+                    f"{level.stored(name)} has {file.size} bytes: there is not enough room for it "
+                    f"on the disk, or below CACHE_MAX_SIZE."
                 )
             self._download(source, level, name, file, place)
             kept = self._copies.keep(place, level, name)
@@ -125,7 +125,7 @@ class PatchCache:
         for left in reversed(range(_TRIES)):
             before = _part_size(place)
             try:
-                source.fetch_file(level.product, level.target, level.level, name, file, place)
+                source.fetch_file(level.stored(name), file, place)
                 return
             except SourceRefused:
                 raise

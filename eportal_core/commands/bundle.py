@@ -26,7 +26,7 @@ bundle_group = Group(
 )
 
 
-@bundle_group.command("create", short_help="write what the patch source has into a folder")
+@bundle_group.command("create", short_help="write what another portal lacks into a folder")
 @click.option(
     "--since",
     type=_PATH,
@@ -41,15 +41,16 @@ bundle_group = Group(
 @click.argument("directory", type=_PATH, help="new folder")
 @pass_portal
 def create_command(portal: Portal, since: Path | None, split: str | None, directory: Path) -> None:
-    """write a bundle: the metadata of the patch source, and what another portal lacks of it"""
+    """write a bundle: the metadata of what this portal has, and what another portal lacks of it"""
     from eportal_core.source.bundle import creating, packing, receipts
 
     receipt = None if since is None else receipts.read(since)
     size = None if split is None else packing.size_of(split)
     written = creating.create(portal, directory, receipt, size)
     parts = f" in {written.parts} parts" if split is not None else ""
-    click.echo(f"{directory} has {written.patchsets} patchsets{parts}, {written.size} bytes")
-    click.echo(f"Apply it before {written.expires:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"{directory} has {written.told}{parts}, {written.size} bytes")
+    if written.expires:
+        click.echo(f"Apply it before {written.expires:%Y-%m-%d %H:%M} UTC")
 
 
 @bundle_group.command("apply", short_help="verify a bundle and publish what is new in it")
@@ -60,14 +61,20 @@ def create_command(portal: Portal, since: Path | None, split: str | None, direct
 def apply_command(
     portal: Portal, feed: str | None, receipt: Path | None, directory: tuple[Path, ...]
 ) -> None:
-    """verify a bundle as the patch source itself, publish what is new, and write a receipt"""
+    """verify a bundle as if it came by the network, publish what is new, and write a receipt"""
     applied = bundles.apply(portal, directory, feed)
-    click.echo(
-        f"{len(applied.fetched.came)} patchsets came, {applied.enabled} times one was enabled"
-    )
+    if done := applied.patchsets:
+        click.echo(f"{len(done.fetched.came)} patchsets came, enabled in feeds: {done.enabled}")
+    else:
+        click.echo("No patchsets came")
+    for name, told in applied.done.items():
+        click.echo(f"{name}: {told}")
+    for name in applied.untaken:
+        click.echo(f"{name} is left: no plugin takes it here, or its settings do not name it")
     _tell_to_come(applied.to_come)
-    _write_receipt(portal, receipt, directory[0])
-    applied.fetched.check()
+    if applied.patchsets or applied.done:
+        _write_receipt(portal, receipt, directory[0])
+    applied.check()
 
 
 @bundle_group.command("receipt", short_help="tell what this portal has")
@@ -82,11 +89,11 @@ def receipt_command(portal: Portal, file: Path | None) -> None:
         click.echo(receipt.encode().decode(), nl=False)
         return
     receipts.write(file, receipt)
-    click.echo(f"The receipt is {file}")
+    click.echo(f"The receipt is {file}: {receipt.told(portal)}")
 
 
 def _tell_to_come(to_come: Mapping[str, Sequence[str]]) -> None:
-    for part, names in to_come.items():
+    for part, names in sorted(to_come.items()):
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         told = f"{', '.join(names[:_NAMED])}{more}"
         if part:
@@ -109,4 +116,4 @@ def _write_receipt(portal: Portal, file: Path | None, folder: Path) -> None:
         click.echo(f"The receipt follows, for {error}", err=True)
         click.echo(receipt.encode().decode(), nl=False)
         return
-    click.echo(f"The receipt is {place}")
+    click.echo(f"The receipt is {place}: {receipt.told(portal)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import textwrap
 
@@ -44,11 +43,18 @@ def config_command(context: click.Context, as_json: bool) -> None:
     short_help="set a runtime setting",
 )
 @click.argument("name", help="name of the setting")
-@click.argument("value", help="value as in the environment; - reads it from standard input")
+@click.argument(
+    "value",
+    required=False,
+    help="value as in the environment; - reads it from standard input; without one, a terminal is "
+    "asked for it and does not show it",
+)
 @pass_session
-def set_command(session: Session, name: str, value: str) -> None:
+def set_command(session: Session, name: str, value: str | None) -> None:
     config = session.config
-    settings.put(config, name, _input(name) if value == _FROM_INPUT else value)
+    if value is None and not sys.stdin.isatty():
+        raise click.UsageError("the following arguments are required: value")
+    settings.put(config, name, _input(name) if value in (None, _FROM_INPUT) else value)
     _show_one(config, name)
 
 
@@ -97,7 +103,7 @@ def _input(name: str) -> str:
         InvalidValue: it is no text, or too long to be a value.
     """
     if sys.stdin.isatty():
-        return getpass.getpass(f"{name}: ")
+        return click.prompt(name, default="", hide_input=True, show_default=False)
     try:
         text = sys.stdin.read(_LONGEST + 1)
     except UnicodeDecodeError:

@@ -11,8 +11,9 @@ from eportal_core import queries
 from eportal_core.commands.listing import json_option, print_json
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
-from eportal_core.data_age import check_source
+from eportal_core.data_age import JOB, check_source
 from eportal_core.errors import PortalError
+from eportal_core.job_runs import is_running
 from eportal_core.portal import Portal
 from eportal_core.types import Check
 
@@ -59,7 +60,7 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
         enough = free >= _LITTLE_SPACE
         advice = "Free some space: see kc.eportal storage and kc.eportal --clean-releases."
         yield Check(name, enough, f"{folder}, {free >> 20} MiB free", advice)
-    yield check_source(portal)
+    yield check_source(portal, updating=is_running(JOB, portal.config.data_dir))
     clones = [row for row in queries.servers() if row["clones"]]
     for row in clones:
         yield Check(

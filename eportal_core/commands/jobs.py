@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from eportal_core.commands.listing import json_option, print_json, show
+from eportal_core.commands.listing import json_option, listing_group, print_json, show
 from eportal_core.commands.session import pass_portal
-from eportal_core.commands.usage import Group
 from eportal_core.errors import NotFound
 from eportal_core.portal import Portal
 
@@ -18,24 +17,15 @@ _COLUMNS = {
     "result": "Result",
     "next": "Next run",
 }
-#: Characters of a result in the table; ``--json`` has all that is kept.
+#: Characters of a result in the table; a longer one stands whole below it.
 _WIDTH = 60
 
 
-@click.group(
+jobs_command = listing_group(
     "jobs",
-    cls=Group,
-    invoke_without_command=True,
     help="list periodic work by default: how it went, and when it is done next",
     short_help="manage periodic work",
 )
-@json_option
-@click.pass_context
-def jobs_command(context: click.Context, as_json: bool) -> None:
-    if context.invoked_subcommand is None:
-        context.invoke(list_command, as_json=as_json)
-    elif as_json:
-        raise click.UsageError(f"argument --json: write it after {context.invoked_subcommand}")
 
 
 @jobs_command.command("list", short_help="list periodic work")
@@ -51,6 +41,9 @@ def list_command(portal: Portal, as_json: bool) -> None:
         print_json(rows)
     else:
         show(map(_for_people, rows), _COLUMNS)
+        for row in rows:
+            if len(str(row["result"])) > _WIDTH:
+                click.echo(f"\n{row['name']}: {row['result']}")
 
 
 @jobs_command.command("run", short_help="run a job now")

@@ -11,11 +11,28 @@ from typing import Any
 import click
 import msgspec
 
+from eportal_core.commands.usage import Group
+
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 #: The option of every command that lists something.
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="print JSON"
 )
+
+
+def listing_group(name: str, **texts: str) -> Group:
+    """A group whose command ``list`` is done by default; ``texts``: its help and short_help."""
+
+    @click.group(name, cls=Group, invoke_without_command=True, **texts)
+    @json_option
+    @click.pass_context
+    def group(context: click.Context, as_json: bool) -> None:
+        if context.invoked_subcommand is None:
+            context.invoke(group.commands["list"], as_json=as_json)
+        elif as_json:
+            raise click.UsageError(f"argument --json: write it after {context.invoked_subcommand}")
+
+    return group
 
 
 def show(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from eportal_core import queries
-from eportal_core.commands.listing import json_option, print_json, print_table, show
+from eportal_core.commands.listing import json_option, listing_group, print_json, print_table, show
 from eportal_core.commands.session import pass_portal
-from eportal_core.commands.usage import Group
 from eportal_core.operations import servers
 from eportal_core.portal import Portal
 
@@ -27,20 +26,11 @@ _COLUMNS = {
 _KEY_WIDTH = 32
 
 
-@click.group(
+server_command = listing_group(
     "server",
-    cls=Group,
-    invoke_without_command=True,
     help="list registered servers by default",
     short_help="manage servers",
 )
-@json_option
-@click.pass_context
-def server_command(context: click.Context, as_json: bool) -> None:
-    if context.invoked_subcommand is None:
-        context.invoke(list_command, as_json=as_json)
-    elif as_json:
-        raise click.UsageError(f"argument --json: write it after {context.invoked_subcommand}")
 
 
 @server_command.command("list", short_help="list registered servers")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from eportal_core.commands.listing import json_option, print_json, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Group
+from eportal_core.models import AVAILABLE, BLOCKED, DISABLED
 from eportal_core.portal import Portal
-from eportal_core.source.layout import AVAILABLE, BLOCKED, DISABLED, METADATA, STATES
+from eportal_core.source.layout import METADATA, STATES
+
+if TYPE_CHECKING:
+    from eportal_core.source.publisher import Publisher
 
 # What signs is imported inside the commands: the libraries take as long as the rest together.
 # Only what has to know the products needs a portal: keys may be where there is none.
@@ -95,21 +101,21 @@ def init(
     expires: tuple[tuple[str, int], ...],
     directory: Path,
 ) -> None:
-    from eportal_core.source.creating import add_products, create
+    from eportal_core.source.creating import Wanted, add_products, create
     from eportal_core.source.keys import default_keys
-    from eportal_core.source.publisher import open_publisher
     from eportal_core.source.status import fingerprint
 
     products = [portal.product(name).name for name in dict.fromkeys(product)]
     if products and (directory / METADATA).is_dir():
         if expires:
             raise click.UsageError("argument --expires: a source that exists takes it at publish")
-        with open_publisher(directory, keys) as publisher:
-            add_products(publisher, products, dict(threshold))
+        with _opened(directory, keys) as publisher:
+            add_products(publisher, Wanted(products, dict(threshold)))
         click.echo(f"{', '.join(products)} was added{_invisible(directory)}")
         return
     place = keys or default_keys(directory)
-    create(directory, place, products or sorted(portal.stores()), dict(threshold), dict(expires))
+    wanted = Wanted(products or sorted(portal.stores()), dict(threshold), dict(expires))
+    create(directory, place, wanted)
     click.echo(f"The source {directory} was made; its keys are in {place}, keep a copy of them")
     click.echo(f"Fingerprint: {fingerprint(directory)}")
 
@@ -132,7 +138,6 @@ def add(
     from eportal_core.patchsets.archive import Limits
     from eportal_core.patchsets.progress import progress_bar
     from eportal_core.source import adding
-    from eportal_core.source.publisher import open_publisher
 
     specs = {name: store.spec for name, store in portal.stores().items()}
     config = portal.config
@@ -143,7 +148,7 @@ def add(
     )
     chosen = None if product is None else portal.product(product).name
     with (
-        open_publisher(directory, keys) as publisher,
+        _opened(directory, keys) as publisher,
         progress_bar(f"Adding {len(archive)} archives") as progress,
     ):
         added = adding.add(
@@ -157,11 +162,7 @@ def add(
 @_directory
 @_names
 def remove(keys: Path | None, directory: Path, patchset: tuple[str, ...]) -> None:
-    from eportal_core.source.publisher import open_publisher
-
-    with open_publisher(directory, keys) as publisher:
-        publisher.remove(patchset)
-    click.echo(f"{_count(len(set(patchset)))} removed{_invisible(directory)}")
+    _change(directory, keys, patchset, "removed", lambda publisher: publisher.remove(patchset))
 
 
 @source_group.command("block", short_help="have patchsets disabled everywhere at once")
@@ -169,11 +170,7 @@ def remove(keys: Path | None, directory: Path, patchset: tuple[str, ...]) -> Non
 @_directory
 @_names
 def block(keys: Path | None, directory: Path, patchset: tuple[str, ...]) -> None:
-    from eportal_core.source.publisher import open_publisher
-
-    with open_publisher(directory, keys) as publisher:
-        publisher.set_state(patchset, BLOCKED)
-    click.echo(f"{_count(len(set(patchset)))} blocked{_invisible(directory)}")
+    _set_state(directory, keys, patchset, "blocked", BLOCKED)
 
 
 @source_group.command("unblock", short_help="offer patchsets again that are blocked or disabled")
@@ -181,17 +178,28 @@ def block(keys: Path | None, directory: Path, patchset: tuple[str, ...]) -> None
 @click.option("--disabled", is_flag=True, help="show them, but have them enabled by hand alone")
 @_directory
 @_names
-def unblock(
-    keys: Path | None,
-    disabled: bool,
-    directory: Path,
-    patchset: tuple[str, ...],
-) -> None:
-    from eportal_core.source.publisher import open_publisher
+def unblock(keys: Path | None, disabled: bool, directory: Path, patchset: tuple[str, ...]) -> None:
+    _set_state(directory, keys, patchset, "unblocked", DISABLED if disabled else AVAILABLE)
 
-    with open_publisher(directory, keys) as publisher:
-        publisher.set_state(patchset, DISABLED if disabled else AVAILABLE)
-    click.echo(f"{_count(len(set(patchset)))} unblocked{_invisible(directory)}")
+
+@source_group.command("prune", short_help="remove the files of patchsets that were removed")
+@_keys
+@click.option(
+    "--days",
+    type=click.IntRange(0),
+    default=30,
+    metavar="days",
+    help="keep those that readers have seen in so many days, 30 by default",
+)
+@click.option("--dry-run", is_flag=True, help="only tell which")
+@_directory
+def prune(keys: Path | None, days: int, dry_run: bool, directory: Path) -> None:
+    with _opened(directory, keys) as publisher:
+        names = publisher.prune(time.time() - days * 24 * 3600, dry_run=dry_run)
+    for name in names if dry_run else ():
+        click.echo(f"{name} would be pruned")
+    if not dry_run:
+        click.echo(f"{_count(len(names))} pruned")
 
 
 @source_group.command("publish", short_help="make changes visible and renew signatures")
@@ -199,11 +207,10 @@ def unblock(
 @_expires
 @_directory
 def publish(keys: Path | None, expires: tuple[tuple[str, int], ...], directory: Path) -> None:
-    from eportal_core.source.publisher import open_publisher
     from eportal_core.source.publishing import publish
     from eportal_core.source.signing import warning
 
-    with open_publisher(directory, keys) as publisher:
+    with _opened(directory, keys) as publisher:
         changed = publish(publisher, dict(expires))
         until = publisher.repository.timestamp.signed.expires
         metadata = publisher.repository.metadata()
@@ -219,10 +226,9 @@ def publish(keys: Path | None, expires: tuple[tuple[str, int], ...], directory: 
 @_directory
 @click.argument("role", help="root, targets, snapshot, timestamp or a product")
 def rotate_key(keys: Path | None, directory: Path, role: str) -> None:
-    from eportal_core.source.publisher import open_publisher
     from eportal_core.source.publishing import rotate
 
-    with open_publisher(directory, keys) as publisher:
+    with _opened(directory, keys) as publisher:
         rotate(publisher, role)
     click.echo(f"{role} has new keys; the old ones are of no use any more")
 
@@ -239,6 +245,30 @@ def status(as_json: bool, directory: Path) -> None:
         return
     show(rows, _COLUMNS)
     click.echo(f"\nFingerprint: {fingerprint(directory)}")
+
+
+def _set_state(
+    directory: Path, keys: Path | None, names: tuple[str, ...], done: str, state: str
+) -> None:
+    _change(directory, keys, names, done, lambda publisher: publisher.set_state(names, state))
+
+
+def _change(
+    directory: Path,
+    keys: Path | None,
+    names: tuple[str, ...],
+    done: str,
+    change: Callable[[Publisher], None],
+) -> None:
+    with _opened(directory, keys) as publisher:
+        change(publisher)
+    click.echo(f"{_count(len(set(names)))} {done}{_invisible(directory)}")
+
+
+def _opened(directory: Path, keys: Path | None) -> AbstractContextManager[Publisher]:
+    from eportal_core.source.publisher import open_publisher
+
+    return open_publisher(directory, keys)
 
 
 def _count(count: int) -> str:

@@ -70,10 +70,12 @@ PATCH_SOURCE_URL = 'https://patches.example.com'
 # kc.eportal config unset PATCH_SOURCE_URL
 ```
 
-The value is written as in the environment; `-` reads it from standard input, for a secret. It is
-kept in `DATA_DIR/config/config.json`, which only its owner may read, and running processes see it
-within seconds. What the environment or the file sets wins over it. A `config.json` that was damaged
-stops the start; a portal that runs keeps the values that it had, and logs why.
+The value is written as in the environment. Give no secret on a command line, which everybody on the
+machine can see: without a value, a terminal is asked for it and does not show it, and `-` reads it
+from standard input. It is kept in `DATA_DIR/config/config.json`, which only its owner may read, and
+running processes see it within seconds. What the environment or the file sets wins over it. A
+`config.json` that was damaged stops the start; a portal that runs keeps the values that it had, and
+logs why.
 """
 
 

@@ -18,7 +18,7 @@ def get(name: str) -> Feed:
     """
     feed = Feed.get_or_none(name=name) if is_plain(name) else None
     if feed is None:
-        raise NotFound(f"There is no feed {told(name)}.")
+        raise NotFound(f"There is no feed {told(name)}: kc.eportal feed lists them.")
     return feed
 
 

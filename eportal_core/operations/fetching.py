@@ -7,15 +7,18 @@ import logging
 import shutil
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING
 
 from eportal_core.errors import PortalError, StorageError
 from eportal_core.models import Offer, Patchset
 from eportal_core.operations import patchsets
+from eportal_core.operations.coming import Coming, telling
+from eportal_core.operations.workers import Workers
 from eportal_core.patchsets.progress import progress_bar
 from eportal_core.portal import Portal
 from eportal_core.storage import disk_errors
@@ -55,48 +58,26 @@ class _Stopped(Exception):
     """A download is given up, because nobody waits for it."""
 
 
-class _Downloads:
-    """Threads that download to ``places``; what ended is told, with its error, in ``ended``.
+class _Downloads(Workers["layout.Offer", None]):
+    """Archives that come to ``places``; everybody is told of each until it is ``settled``."""
 
-    They are daemons: a process that is to end waits for none of them.
-    """
-
-    def __init__(self, source: Source, places: Mapping[Path, layout.Offer], at_once: int) -> None:
-        self.ended: SimpleQueue[tuple[Path, Exception | None]] = SimpleQueue()
+    def __init__(
+        self, source: Source, places: Mapping[layout.Offer, Path], coming: Coming, at_once: int
+    ) -> None:
         #: Of all that came.
         self.bytes = 0
         self._source = source
-        self._waiting = iter(places.items())
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, name="download", daemon=True)
-            for _ in range(min(at_once, len(places)))
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._places = places
+        self._coming = coming
+        self._counting = threading.Lock()
+        super().__init__(self._download, places, at_once)
 
-    def stop(self) -> None:
-        """End at the next piece of each, and return when they have ended."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+    def settled(self, offer: layout.Offer) -> None:
+        self._coming.drop(Patchset.key(offer.product, offer.name))
 
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            with self._lock:
-                path, offer = next(self._waiting, (None, None))
-            if path is None or offer is None:
-                return
-            try:
-                self._download(path, offer)
-            # Whatever it is, whoever waits for this one has to hear of it.
-            except Exception as error:
-                self.ended.put((path, error))
-            else:
-                self.ended.put((path, None))
-
-    def _download(self, path: Path, offer: layout.Offer) -> None:
+    def _download(self, offer: layout.Offer) -> None:
+        path = self._places[offer]
+        self._coming.add(Patchset.key(offer.product, offer.name))
         with disk_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if not _is_whole(path, offer):
@@ -104,9 +85,9 @@ class _Downloads:
                 self._source.fetch_archive(offer, path, progress=self._count)
 
     def _count(self, size: int) -> None:
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             raise _Stopped
-        with self._lock:
+        with self._counting:
             self.bytes += size
 
 
@@ -117,8 +98,8 @@ def fetch(portal: Portal, source: Source, offers: Sequence[layout.Offer]) -> Fet
     """
     done = Fetched()
     folder = portal.storage.patches_dir / "cache" / "downloads"
-    places = {folder / offer.product / offer.archive_name: offer for offer in offers}
-    _tidy(folder, places.keys())
+    places = {offer: folder / offer.product / offer.archive_name for offer in offers}
+    _tidy(folder, places.values())
     if not places:
         return done
     try:
@@ -127,29 +108,30 @@ def fetch(portal: Portal, source: Source, offers: Sequence[layout.Offer]) -> Fet
         log.error("%s", refusal)
         done.failed += [offer.name for offer in offers]
         return done
-    downloads = _Downloads(source, places, portal.config["DOWNLOADS_AT_ONCE"])
     total = sum(offer.size for offer in offers)
-    try:
-        with progress_bar(f"Downloading {_counted(len(places))}") as show:
+    with telling(portal) as coming, progress_bar(f"Downloading {_counted(len(places))}") as show:
+        downloads = _Downloads(source, places, coming, portal.config["DOWNLOADS_AT_ONCE"])
+        try:
             left = len(places)
             while left:
                 with suppress(Empty):
-                    path, error = downloads.ended.get(timeout=_LOOK)
+                    offer, ended = downloads.ended.get(timeout=_LOOK)
                     left -= 1
-                    came = _publish(portal, places[path], path, error)
-                    (done.came if came else done.failed).append(places[path].name)
+                    came = _publish(portal, offer, places[offer], ended)
+                    (done.came if came else done.failed).append(offer.name)
+                    downloads.settled(offer)
                 if show:
                     show(min(downloads.bytes, total), total)
-    finally:
-        downloads.stop()
+        finally:
+            # They write what the next update goes on with.
+            downloads.stop(wait=True)
     return done
 
 
-def _publish(portal: Portal, offer: layout.Offer, path: Path, error: Exception | None) -> bool:
+def _publish(portal: Portal, offer: layout.Offer, path: Path, ended: Future[None]) -> bool:
     """Whether the archive came and was published."""
     try:
-        if error is not None:
-            raise error
+        ended.result()
         patchset = patchsets.receive(portal, portal.products[offer.product], path, offer.sha256)
         log.info("%s was downloaded", patchset.name)
         with disk_errors(path.parent):
@@ -179,7 +161,7 @@ def _tidy(folder: Path, wanted: Collection[Path]) -> None:
                 path.unlink()
 
 
-def _check_room(folder: Path, places: Mapping[Path, layout.Offer]) -> None:
+def _check_room(folder: Path, places: Mapping[layout.Offer, Path]) -> None:
     """An archive is kept, and what it holds is no smaller.
 
     Raises:
@@ -190,11 +172,11 @@ def _check_room(folder: Path, places: Mapping[Path, layout.Offer]) -> None:
         room = shutil.disk_usage(folder).free
         have = sum(
             each.stat().st_size
-            for path in places
+            for path in places.values()
             for each in (path, path.with_name(f"{path.name}.part"))
             if each.is_file()
         )
-    needed = 2 * sum(offer.size for offer in places.values()) - have
+    needed = 2 * sum(offer.size for offer in places) - have
     if needed > room:
         raise StorageError(
             f"{needed} bytes at least are needed for {_counted(len(places))} at {folder}, and the "

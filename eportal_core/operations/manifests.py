@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from eportal_core.errors import InvalidValue, PortalError
 from eportal_core.models import Feed, Patchset
 from eportal_core.operations import offers, patchsets, updates
 from eportal_core.operations.fetching import Fetched
+from eportal_core.operations.workers import Workers
 from eportal_core.patchsets.description import META_SUFFIX
 from eportal_core.patchsets.progress import progress_bar
 from eportal_core.portal import Portal
@@ -32,17 +33,18 @@ def fetch_manifests(portal: Portal, source: Source, chosen: Sequence[layout.Offe
     done = Fetched()
     if not chosen:
         return done
-    pool = ThreadPoolExecutor(portal.config["DOWNLOADS_AT_ONCE"], "download")
-    try:
-        with _folder(portal) as folder, progress_bar("Fetching manifests") as show:
-            coming = [(offer, pool.submit(source.fetch_manifest, offer)) for offer in chosen]
-            for count, (offer, manifest) in enumerate(coming, 1):
+    with _folder(portal) as folder, progress_bar("Fetching manifests") as show:
+        coming = Workers(source.fetch_manifest, chosen, portal.config["DOWNLOADS_AT_ONCE"])
+        try:
+            for count in range(1, len(chosen) + 1):
+                offer, manifest = coming.ended.get()
                 came = _publish(portal, offer, folder, manifest)
                 (done.came if came else done.failed).append(offer.name)
                 if show:
-                    show(count, len(coming))
-    finally:
-        pool.shutdown(cancel_futures=True)
+                    show(count, len(chosen))
+        finally:
+            # They write nothing.
+            coming.stop(wait=False)
     return done
 
 

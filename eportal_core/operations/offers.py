@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -24,6 +25,7 @@ from eportal_core.models import (
 )
 from eportal_core.operations.states import set_state, tell
 from eportal_core.portal import Portal
+from eportal_core.storage import disk_errors, write_file
 from eportal_core.types import Product
 
 if TYPE_CHECKING:
@@ -59,6 +61,21 @@ def store(portal: Portal, found: Sequence[layout.Offer]) -> None:
             log.info("%s is no longer blocked; it stays disabled until it is enabled", row.name)
     for feed, patchset in disabled:
         tell(portal, {patchset.id}, [patchset], feed, DISABLED)
+
+
+def note_way(portal: Portal, *, carried: bool) -> None:
+    """Remember how the offers came here that ``store`` was just told of: by a bundle, or not."""
+    path = _carried(portal)
+    with disk_errors():
+        if carried and not path.exists():
+            write_file(path, b"")
+        elif not carried:
+            path.unlink(missing_ok=True)
+
+
+def to_come(portal: Portal) -> bool:
+    """Whether what is listed may yet come here: the source is set, or a bundle told of it."""
+    return bool(portal.config["PATCH_SOURCE_URL"]) or _carried(portal).exists()
 
 
 def overrule(product: Product, states: Mapping[str, str]) -> dict[str, str]:
@@ -120,6 +137,10 @@ def wanted(portal: Portal, product: Product, feeds: Collection[Feed]) -> list[Of
         ]
         chosen.update((row.id, row) for row in (rows if limit is None else rows[-limit:]))
     return sorted(chosen.values(), key=lambda row: (row.position, row.name))
+
+
+def _carried(portal: Portal) -> Path:
+    return portal.config.data_dir / "source" / "carried"
 
 
 def _rows(portal: Portal, found: Sequence[layout.Offer]) -> Iterator[tuple[str, Offer]]:

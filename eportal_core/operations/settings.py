@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +27,7 @@ def put(config: Config, name: str, text: str) -> None:
     Raises:
         NotFound: there is no such setting.
         InvalidValue: it is no runtime setting, or the text is no value of it.
+        SourceRefused: it names a file that is no root of a patch source.
         ConfigError: the file is damaged.
         StorageError: the disk refused.
     """
@@ -34,6 +36,8 @@ def put(config: Config, name: str, text: str) -> None:
         value = from_text(setting, text)
     except BadValue as reason:
         raise InvalidValue(f"{reason}.") from None
+    if isinstance(value, str):
+        _check_form(config, name, value)
     with _changing(config) as values:
         values[name] = value
         if value is None:
@@ -62,6 +66,24 @@ def _runtime_setting(config: Config, name: str) -> Setting:
             f"{name} does not change while the portal runs; set it in {config.path} and restart."
         )
     return found.setting
+
+
+def _check_form(config: Config, name: str, value: str) -> None:
+    """Refuse now what would be refused when the patch source is next read."""
+    from eportal_core.source import places, trust
+
+    match name:
+        case places.SETTING:
+            places.place_of(value, config)
+        case "PATCH_SOURCE_USER" if ":" in value:
+            # Source: RFC 7617, 2: what follows a colon would be the password.
+            raise InvalidValue(f"{name} is a user name, and none has a colon.")
+        case trust.ROOT:
+            trust.refuse_both(value, config[trust.FINGERPRINT])
+            trust.read_root(Path(value))
+        case trust.FINGERPRINT:
+            trust.refuse_both(value, config[trust.ROOT])
+            trust.checked_fingerprint(value)
 
 
 @contextmanager

@@ -7,13 +7,17 @@ the source was asked just before, for it may have blocked something.
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import click
+
 from eportal_core import db
-from eportal_core.errors import NotFound
+from eportal_core.errors import Conflict, NotFound
 from eportal_core.models import AVAILABLE, ENABLED, MAIN, Feed, Offer, Patchset, now
 from eportal_core.operations import feeds, offers, patchsets
 from eportal_core.operations.states import set_state, states_in, tell
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
     from eportal_core.source.client import Source
 
 log = logging.getLogger("eportal.patches")
+
+#: Seconds to wait for another update, and between two looks whether it has ended.
+PATIENCE = 30.0
+_LOOK = 0.2
 
 
 def update(portal: Portal, product: Product, feed: str = MAIN) -> None:
@@ -75,7 +83,7 @@ def update_all(portal: Portal) -> str:
         fetched = _fetch_new(portal, source, products, list(Feed.select()))
         enabled = sum(enable_due(portal, product) for product in products)
     fetched.check()
-    return f"{len(fetched.came)} patchsets were downloaded, {enabled} times one was enabled"
+    return f"{len(fetched.came)} patchsets were downloaded, enabled in feeds: {enabled}"
 
 
 def refresh(portal: Portal, source: Source) -> dict[str, layout.Offer]:
@@ -84,8 +92,11 @@ def refresh(portal: Portal, source: Source) -> dict[str, layout.Offer]:
     Raises:
         UpstreamError: the source does not answer, or what it says is refused.
     """
+    from eportal_core.source.bundle.reading import BundleSource
+
     found = source.refresh()
     offers.store(portal, found)
+    offers.note_way(portal, carried=isinstance(source, BundleSource))
     return {Patchset.key(offer.product, offer.name): offer for offer in found}
 
 
@@ -95,12 +106,24 @@ def opened(portal: Portal) -> Iterator[Source]:
 
     Raises:
         NoSource: no patch source is set.
-        Conflict: another update is at work.
+        Conflict: another update is at work, and still is after ``PATIENCE`` seconds.
     """
     # Most commands do not ask the source, and what reads it takes long to load.
     from eportal_core.source.client import open_source
 
-    with open_source(portal) as source:
+    deadline = time.monotonic() + PATIENCE
+    source, silent = None, not sys.stderr.isatty()
+    with ExitStack() as stack:
+        while source is None:
+            try:
+                source = stack.enter_context(open_source(portal))
+            except Conflict:
+                if time.monotonic() >= deadline:
+                    raise
+                if not silent:
+                    click.echo("Another update reads the patch source: waiting for it.", err=True)
+                silent = True
+                time.sleep(_LOOK)
         yield source
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from eportal_core import queries
+from eportal_core.caching.verifying import copy_faults
 from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
@@ -127,7 +128,7 @@ def _list(group: click.Group, spec: PatchsetSpec) -> None:
     @json_option
     @pass_portal
     def command(portal: Portal, feed: str | None, everything: bool, as_json: bool) -> None:
-        rows = queries.patchsets(spec.product, feed, unavailable=everything)
+        rows = queries.patchsets(portal, spec.product, feed, unavailable=everything)
         if as_json:
             print_json(rows)
             return
@@ -162,7 +163,7 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
         chosen = named or patchsets.all_of(spec.product)
         count = 0
         for each in chosen:
-            for fault in _faults(store, each):
+            for fault in _faults(portal, store, each):
                 click.echo(f"{each.name}: {fault}", err=True)
                 count += 1
         click.echo(f"{len(chosen)} patchsets were verified, {count} faults were found")
@@ -170,8 +171,10 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
             raise click.exceptions.Exit(1)
 
 
-def _faults(store: PatchsetStore, patchset: Patchset) -> list[str]:
+def _faults(portal: Portal, store: PatchsetStore, patchset: Patchset) -> list[str]:
     faults = list(store.faults(patchset))
+    if store.is_described(patchset):
+        faults += copy_faults(portal.config.data_dir, store.manifest(patchset))
     # Whatever is missing, it is no fault if the patchset was deleted meanwhile.
     return faults if faults and Patchset.get_or_none(id=patchset.id) else []
 

@@ -140,7 +140,7 @@ class PatchsetStore:
                 yield "its files are not here, download-missing fetches them"
         elif not os.path.lexists(archive):
             yield f"{patchset.archive} is missing from {archive.parent}"
-        elif fault := _fault(archive, patchset.sha256):
+        elif fault := file_fault(archive, patchset.sha256):
             yield f"{archive} {fault}"
         try:
             manifest = self.manifest(patchset)
@@ -166,7 +166,7 @@ class PatchsetStore:
             if name not in present:
                 if all_here:
                     yield f"{folder / name} is missing"
-            elif fault := _fault(folder / name, file.sha256):
+            elif fault := file_fault(folder / name, file.sha256):
                 yield f"{folder / name} {fault}"
         if self.spec.userspace:
             bundle = self.bundle(target, entry.level)
@@ -224,7 +224,7 @@ def copy_hashed(source: Path, copy: Path) -> str:
     return digest.hexdigest()
 
 
-def _fault(path: Path, sha256: str) -> str:
+def file_fault(path: Path, sha256: str) -> str:
     """What is wrong with a file that was published with this hash; empty when nothing is."""
     # What a link leads to was not published.
     if path.is_symlink() or not path.is_file():

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eportal_core.errors import ArchiveError, InvalidValue, NotFound
+from eportal_core.models import AVAILABLE
 from eportal_core.patchsets.archive import Limits, patchset_name, unpack
 from eportal_core.patchsets.manifest import Manifest
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import copy_hashed
 from eportal_core.patchsets.streams import Progress
 from eportal_core.source.content import Content, Entry, holds, make_folder
-from eportal_core.source.layout import AVAILABLE, Offer, archive_path, meta_path, stored_path
+from eportal_core.source.layout import Offer, archive_path, meta_path, stored_path
 from eportal_core.source.publisher import Publisher
 from eportal_core.storage import exchange, sync_tree
 

@@ -19,7 +19,7 @@ from eportal_core.errors import (
     StorageError,
     WrongBytes,
 )
-from eportal_core.source.layout import TARGETS, Offer, file_path, stored_path
+from eportal_core.source.layout import TARGETS, Offer, stored_path
 from eportal_core.storage import disk_errors, write_file
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from eportal_core.portal import Portal
     from eportal_core.source.places import Place
 
+#: As PUBLISH_SOURCE: what is read is served.
+MIRROR = "mirror"
 #: A clock may be set back so far without a word.
 _CLOCK_SLACK = timedelta(hours=1)
 
@@ -61,7 +63,9 @@ class Source:
         root = trust.pinned(config, self._place)
         folder = _folder(self._portal) / trust.fingerprint(root)
         with disk_errors(folder):
-            found = metadata.current(self._place, folder, root, self._portal.products)
+            found = metadata.current(
+                self._place, folder, root, self._portal.products, whole=is_mirror(config)
+            )
             write_file(_mark(self._portal), self.moment(folder).isoformat().encode())
         return found
 
@@ -106,20 +110,19 @@ class Source:
             raise SourceRefused(f"{path} of the patch source is of another patchset.")
         return manifest
 
-    def fetch_file(
-        self, product: str, target: str, level: int, name: str, expected: File, path: Path
-    ) -> None:
-        """One patch file, whole at ``path`` as its manifest has it, or nothing.
+    def fetch_file(self, stored: str, expected: File, path: Path) -> None:
+        """A file that is ``stored`` below ``targets/``, whole at ``path``, or nothing.
+
+        expected: as the metadata of the source says, or a manifest that is listed there.
 
         Raises:
-            SourceRefused: it is not what the manifest says.
+            SourceRefused: it is not that.
             UpstreamError: it cannot be had.
             StorageError: the disk refused.
         """
-        wanted = file_path(product, target, level, name)
-        if ".." in wanted.split("/"):
-            raise InvalidValue("A patch file has no .. in its path.")
-        self._fetch(wanted, path, expected.size, expected.sha256, None)
+        if ".." in stored.split("/"):
+            raise InvalidValue("A file of a patch source has no .. in its path.")
+        self._fetch(stored, path, expected.size, expected.sha256, None)
 
     def _fetch(
         self,
@@ -188,6 +191,12 @@ def open_place(config: Config, url: str | None = None) -> Iterator[Place]:
 
     with closing(place_of(url, config)) as place:
         yield place
+
+
+def is_mirror(config: Config) -> bool:
+    """Whether portals below read from this one what it reads itself."""
+    found: bool = config["PUBLISH_SOURCE"] == MIRROR
+    return found
 
 
 def last_refresh(portal: Portal) -> datetime | None:

@@ -11,19 +11,20 @@ import hashlib
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from eportal_core.patchsets.manifest import Manifest, Target, decode
-from eportal_core.source.layout import TARGETS, Offer, file_path, stored_path
+from eportal_core.patchsets.description import META_SUFFIX
+from eportal_core.patchsets.manifest import Target, decode
+from eportal_core.source.layout import TARGETS, Offer, file_path
 from eportal_core.storage import is_folder, sync_folder, sync_tree, write_file
 
 STAGING = "staging"
 _JOURNAL = "journal.json"
-_ARCHIVE = re.compile(r"([0-9a-f]{64})\.(.+)\.tar\.[a-z0-9]+")
+_STORED = re.compile(rf"[0-9a-f]{{64}}\.(.+)(?:\.tar\.[a-z0-9]+|{re.escape(META_SUFFIX)})")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -58,49 +59,43 @@ class Content:
         write_file(workspace / _JOURNAL, msgspec.json.encode(entries))
         sync_folder(workspace.parent)
 
-    def archives(self, product: str) -> dict[str, set[str]]:
-        """The hashes of the archives that are here, by the name of the patchset."""
-        found: dict[str, set[str]] = {}
+    def stored(self, product: str) -> dict[str, list[Path]]:
+        """The archives and manifests that are here, by the name of the patchset."""
+        found: dict[str, list[Path]] = {}
         folder = self.targets / product
         for path in folder.iterdir() if folder.is_dir() else ():
-            if match := _ARCHIVE.fullmatch(path.name):
-                found.setdefault(match[2], set()).add(match[1])
+            if match := _STORED.fullmatch(path.name):
+                found.setdefault(match[1], []).append(path)
         return found
+
+    def archives(self, product: str) -> dict[str, set[str]]:
+        """The hashes of the archives that are here, by the name of the patchset."""
+        stored = self.stored(product)
+        return {name: hashes for name, files in stored.items() if (hashes := set(_hashes(files)))}
 
     def level(self, product: str, target: str, level: int) -> Path:
         return self.targets / file_path(product, target, level, "")
 
-    def manifest(self, offer: Offer) -> Manifest:
-        """Raises: ArchiveError, OSError: it cannot be used."""
-        return decode((self.targets / stored_path(offer.meta, offer.meta_sha256)).read_bytes())
+    def forget(self, going: Collection[tuple[str, str]]) -> None:
+        """Have the next sweep remove what belongs to these patchsets alone, unless listed then.
 
-    def forget(self, offers: Sequence[Offer]) -> None:
-        """Have the next sweep remove the files of ``offers`` alone, if they are not listed then."""
-        if not offers:
-            return
-        going = {(offer.product, offer.name) for offer in offers}
-        shared = {
-            level
-            for product in {offer.product for offer in offers}
-            for path in (self.targets / product).glob("*.meta.json")
-            for manifest in [decode(path.read_bytes())]
-            if (product, manifest.name) not in going
-            for level in _levels(manifest)
-        }
-        entries = [
-            Entry(
-                offer.product,
-                offer.name,
-                offer.sha256,
-                [
-                    stored_path(offer.archive, offer.sha256),
-                    stored_path(offer.meta, offer.meta_sha256),
-                    *sorted(_levels(self.manifest(offer)) - shared),
-                ],
-            )
-            for offer in offers
-        ]
-        self.journal(self.workspace(), entries)
+        going: product and name of each.
+
+        Raises:
+            ArchiveError: a manifest of these products is damaged.
+        """
+        entries = []
+        for product in sorted({product for product, _ in going}):
+            stored = self.stored(product)
+            levels = {name: _levels(files) for name, files in stored.items()}
+            names = {name for name in stored if (product, name) in going}
+            shared = set().union(*(levels[name] for name in stored.keys() - names))
+            for name in sorted(names):
+                own = [str(path.relative_to(self.targets)) for path in stored[name]]
+                sha256 = next(_hashes(stored[name]), "")
+                entries.append(Entry(product, name, sha256, own + sorted(levels[name] - shared)))
+        if entries:
+            self.journal(self.workspace(), entries)
 
     def sweep(self, listed: Callable[[], Iterable[Offer]]) -> None:
         """Clear ``staging/``, and remove what its journals name and ``listed`` does not know."""
@@ -145,8 +140,17 @@ def make_folder(path: Path) -> None:
         path.chmod(0o755)
 
 
-def _levels(manifest: Manifest) -> set[str]:
+def _hashes(files: Iterable[Path]) -> Iterator[str]:
+    """Those of the archives among files of a patchset."""
+    return (path.name.partition(".")[0] for path in files if not path.name.endswith(META_SUFFIX))
+
+
+def _levels(files: Iterable[Path]) -> set[str]:
+    """The levels that the manifests among files of a patchset list, below ``targets/``."""
     return {
         file_path(manifest.product, target, entry.level, "").rstrip("/")
+        for path in files
+        if path.name.endswith(META_SUFFIX)
+        for manifest in [decode(path.read_bytes())]
         for target, entry in manifest.targets.items()
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from eportal_core.errors import Conflict, InvalidValue, NotFound
 from eportal_core.storage import disk_errors, sync_folder, write_file
 
 _OTHERS = 0o077
+#: Names the source for which the keys were begun, until that is there.
+_UNFINISHED = "unfinished"
+#: What a death may leave of it.
+_ASIDE = f"{_UNFINISHED}.new"
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,16 @@ class KeyFolder:
                 )
             return self._pinned.read_bytes()
 
+    def finish(self) -> None:
+        """Note that there is a source now that is signed with these keys.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with disk_errors(self.path):
+            (self.path / _UNFINISHED).unlink(missing_ok=True)
+            sync_folder(self.path)
+
     def _store(self, role: str, signer: CryptoSigner) -> None:
         path = self.path / f"{role}-{signer.public_key.keyid[:16]}.pem"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -101,7 +116,7 @@ def default_keys(source: Path) -> Path:
 
 
 def create_keys(path: Path, source: Path) -> KeyFolder:
-    """An empty folder for the keys of ``source``.
+    """An empty folder for the keys of ``source``, until ``finish``; unfinished ones are removed.
 
     Raises:
         Conflict: there is something in it.
@@ -110,14 +125,24 @@ def create_keys(path: Path, source: Path) -> KeyFolder:
     """
     _refuse_inside(path, source)
     with disk_errors(path):
-        if path.exists() and any(path.iterdir()):
+        if is_unfinished(path, source):
+            discard_keys(KeyFolder(path))
+        if path.exists() and any(each.name != _ASIDE for each in path.iterdir()):
             raise Conflict(
                 f"{path} is not empty: name another folder with --keys, or remove it if no source "
                 f"was signed with what is in it."
             )
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
+        write_file(path / _UNFINISHED, _name(source))
     return KeyFolder(path)
+
+
+def is_unfinished(path: Path, source: Path) -> bool:
+    """Whether nothing was published with the keys in ``path``: ``source`` was not finished."""
+    with disk_errors(path), suppress(FileNotFoundError, NotADirectoryError):
+        return (path / _UNFINISHED).read_bytes() == _name(source)
+    return False
 
 
 def open_keys(path: Path, source: Path) -> KeyFolder:
@@ -137,6 +162,10 @@ def open_keys(path: Path, source: Path) -> KeyFolder:
 def discard_keys(keys: KeyFolder) -> None:
     """Remove keys that nothing was published with."""
     shutil.rmtree(keys.path, ignore_errors=True)
+
+
+def _name(source: Path) -> bytes:
+    return os.fsencode(source.resolve())
 
 
 def _refuse_inside(path: Path, source: Path) -> None:

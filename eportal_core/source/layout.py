@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from eportal_core.errors import ArchiveError, UpstreamError
+from eportal_core.models import AVAILABLE, BLOCKED, DISABLED
 from eportal_core.patchsets.archive import patchset_name
+from eportal_core.patchsets.description import META_SUFFIX
 from eportal_core.patchsets.manifest import MANIFEST_MAX_BYTES, Channel, Sha256, ShortText, Size
 from eportal_core.patchsets.spec import SAFE_SEGMENT
 from eportal_core.patchsets.tar import shown
@@ -28,16 +30,12 @@ from eportal_core.patchsets.tar import shown
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile, Targets
 
-AVAILABLE = "available"
-#: Shown, and never enabled automatically.
-DISABLED = "disabled"
-#: Taken out of every feed at once, and not to be enabled.
-BLOCKED = "blocked"
+#: What a source may say: disabled is shown, and never enabled automatically; blocked is taken out
+#: of every feed at once, and not to be enabled.
 STATES = (AVAILABLE, DISABLED, BLOCKED)
 
 METADATA = "metadata"
 TARGETS = "targets"
-META_SUFFIX = ".meta.json"
 #: Roles that every source has; a product has none of these names.
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 

@@ -4,7 +4,7 @@
 
     <folder>/roots/        every root that was verified, kept whatever comes after it
     <folder>/metadata/     the last metadata that was good as a whole
-    <folder>/work/         what is being verified
+    <folder>/next/         what is being verified
 
 So a source that is refused leaves things as they were, but for roots: a root that takes a stolen
 key out of use must not be forgotten because the thief then sends rubbish.
@@ -12,20 +12,25 @@ key out of use must not be forgotten because the thief then sends rubbish.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from eportal_core.errors import SourceRefused, UpstreamError
 from eportal_core.source.fetcher import MAX_BYTES, MetadataFetcher
-from eportal_core.source.layout import METADATA, Offer, offers
+from eportal_core.source.layout import METADATA, Offer, is_product_name, offers
 from eportal_core.source.places import Place
 from eportal_core.source.refusals import TUF_ERRORS, refusal
 from eportal_core.source.trust import MAX_BYTES as ROOT_MAX_BYTES
-from eportal_core.storage import exchange, sync_folder, sync_tree
+from eportal_core.source.trust import check_root
+from eportal_core.storage import exchange, sync_folder, sync_tree, write_file
+
+log = logging.getLogger("eportal.source")
 
 #: How often the root may have been changed since the one that is pinned.
 _ROTATIONS = 1024
@@ -33,42 +38,49 @@ _ROTATIONS = 1024
 _PROBE = "probe"
 
 
-def current(place: Place, folder: Path, root: bytes, products: Iterable[str]) -> list[Offer]:
+def current(
+    place: Place, folder: Path, root: bytes, products: Iterable[str], *, whole: bool = False
+) -> list[Offer]:
     """What the source lists now of ``products``, all of it verified from ``root`` on.
+
+    whole: keep all that can be had besides, for others who read it from here: the lists of other
+    products, and the roots before ``root``.
 
     Raises:
         SourceRefused: something is not as it was signed, or not fresh; one sentence.
         UpstreamError: the source does not answer.
         OSError: the disk refused.
     """
-    good, work = folder / "metadata", folder / "work"
-    _prepare(folder, good, work)
+    good, fresh = folder / "metadata", folder / "next"
+    _prepare(folder, good, fresh)
     fetcher = MetadataFetcher(place)
     try:
-        found = list(_verified(work, fetcher, root, products))
+        found = list(_verified(fresh, fetcher, root, products, whole))
+        if not good.exists():
+            sync_tree(fresh)
+            fresh.rename(good)
+        elif _contents(fresh) != _contents(good):
+            sync_tree(fresh)
+            exchange(fresh, good)
     except TUF_ERRORS as error:
-        raise refusal(error, place, fetcher.came, work, good) from error
-    if good.exists():
-        if _contents(work) != _contents(good):
-            sync_tree(work)
-            exchange(work, good)
-        shutil.rmtree(work)
-    else:
-        sync_tree(work)
-        work.rename(good)
+        raise refusal(error, place, fetcher.came, fresh, good) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     sync_folder(folder)
+    if whole:
+        _keep_older_roots(place, folder / "roots")
     return found
 
 
-def _prepare(folder: Path, good: Path, work: Path) -> None:
-    """Copy what was good into a fresh working folder."""
+def _prepare(folder: Path, good: Path, fresh: Path) -> None:
+    """Copy what was good into a new folder."""
     (folder / "roots").mkdir(parents=True, exist_ok=True)
-    if work.exists():
-        shutil.rmtree(work)
-    work.mkdir()
-    (work / "root_history").symlink_to("../roots")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    fresh.mkdir()
+    (fresh / "root_history").symlink_to("../roots")
     for name, data in _contents(good).items():
-        (work / name).write_bytes(data)
+        (fresh / name).write_bytes(data)
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -78,10 +90,10 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _verified(
-    work: Path, fetcher: MetadataFetcher, root: bytes, products: Iterable[str]
+    fresh: Path, fetcher: MetadataFetcher, root: bytes, products: Iterable[str], whole: bool
 ) -> Iterator[Offer]:
     updater = Updater(
-        str(work),
+        str(fresh),
         METADATA,
         fetcher=fetcher,
         config=UpdaterConfig(
@@ -92,14 +104,23 @@ def _verified(
         bootstrap=root,
     )
     updater.refresh()
-    top = _role(work, Targets.type)
-    delegated = top.delegations.roles if top.delegations else None
-    for product in products:
-        if delegated is not None and product in delegated:
-            _check_delegation(top, product)
-            # Looking for any path of a product loads and verifies its role.
-            updater.get_targetinfo(f"{product}/{_PROBE}")
-            yield from _offers(product, _role(work, product))
+    top = _role(fresh, Targets.type)
+    delegated = (top.delegations and top.delegations.roles) or {}
+    ours = [product for product in products if product in delegated]
+    for product in ours:
+        _load(updater, top, product)
+        yield from _offers(product, _role(fresh, product))
+    for product in filter(is_product_name, delegated.keys() - ours if whole else ()):
+        try:
+            _load(updater, top, product)
+        except (*TUF_ERRORS, UpstreamError) as error:
+            log.warning("The list of %s is not handed on: %s", product, error)
+
+
+def _load(updater: Updater, top: Targets, product: str) -> None:
+    """Let the list of ``product`` be fetched and verified: looking for any of its paths does."""
+    _check_delegation(top, product)
+    updater.get_targetinfo(f"{product}/{_PROBE}")
 
 
 def _check_delegation(top: Targets, product: str) -> None:
@@ -118,9 +139,28 @@ def _check_delegation(top: Targets, product: str) -> None:
         )
 
 
-def _role(work: Path, role: str) -> Targets:
+def _keep_older_roots(place: Place, roots: Path) -> None:
+    """Keep the roots before the oldest one, each proved by the next, as far as they can be had."""
+    oldest = min(roots.glob("*.root.json"), key=lambda path: int(path.name.partition(".")[0]))
+    try:
+        newer = Metadata[Root].from_file(str(oldest))
+        for number in range(newer.signed.version - 1, 0, -1):
+            name = f"{number}.root.json"
+            data = place.read(f"{METADATA}/{name}", ROOT_MAX_BYTES)
+            check_root(data, name)
+            older = Metadata[Root].from_bytes(data)
+            older.signed.verify_delegate(Root.type, newer.signed_bytes, newer.signatures)
+            if older.signed.version != number:
+                raise SourceRefused(f"{name} has version {older.signed.version}.")
+            write_file(roots / name, data)
+            newer = older
+    except (RepositoryError, UpstreamError) as error:
+        log.info("Older roots of the patch source are not handed on: %s", error)
+
+
+def _role(fresh: Path, role: str) -> Targets:
     """What a role lists; call it when python-tuf has verified the file."""
-    return Metadata[Targets].from_bytes((work / f"{role}.json").read_bytes()).signed
+    return Metadata[Targets].from_bytes((fresh / f"{role}.json").read_bytes()).signed
 
 
 def _offers(product: str, role: Targets) -> list[Offer]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import requests
-import urllib3
 
 from eportal_core import http
 from eportal_core.config import Config
@@ -23,11 +22,8 @@ from eportal_core.errors import InvalidValue, UpstreamError, WrongBytes
 from eportal_core.storage import disk_errors, written_aside
 
 SETTING = "PATCH_SOURCE_URL"
-#: A small file may take so long, seconds, and longer only while more than ``SLOWEST`` comes.
-PATIENCE = 60
-#: Bytes a second.
-SLOWEST = 1024
 _PIECE = 1 << 16
+_LOCAL = re.compile(r"file:(//(localhost)?)?/", re.IGNORECASE)
 
 Progress = Callable[[int], None]
 
@@ -64,12 +60,10 @@ def place_of(url: str, config: Config) -> Place:
     Raises:
         InvalidValue: it names none.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        url = unquote(parts.path)
-    if url.startswith("/"):
-        return Folder(Path(url))
-    if parts.scheme not in ("http", "https"):
+    folder = unquote(_LOCAL.sub("/", url)) if _LOCAL.match(url) else url
+    if folder.startswith("/"):
+        return Folder(Path(folder))
+    if url.partition("://")[0].lower() not in ("http", "https"):
         raise InvalidValue(
             f"{SETTING} must be an address such as https://patches.example.com, or the absolute "
             f"path of a directory."
@@ -90,19 +84,8 @@ class Web:
         return http.shown(self._url)
 
     def read(self, path: str, limit: int) -> bytes:
-        url = self._address(path)
-        with _identified(), http.get(self._session(), url) as response:
-            http.check_status(response, url)
-            http.check_packing(response, url)
-            body = bytearray()
-            deadline = time.monotonic() + PATIENCE
-            for piece in _as_it_comes(response):
-                body += piece
-                if len(body) > limit:
-                    raise WrongBytes(f"{http.shown(url)} is longer than {limit} bytes.")
-                if time.monotonic() > deadline + len(body) / SLOWEST:
-                    raise UpstreamError(f"{http.shown(url)} comes too slowly.")
-        return bytes(body)
+        with _identified():
+            return http.read(self._session(), self._address(path), limit)
 
     def fetch(
         self, path: str, to: Path, size: int, sha256: str, progress: Progress | None = None
@@ -160,8 +143,19 @@ class Folder:
     def fetch(
         self, path: str, to: Path, size: int, sha256: str, progress: Progress | None = None
     ) -> None:
+        self.copy(path, to, size, ("sha256", sha256), progress)
+
+    def copy(
+        self,
+        path: str,
+        to: Path,
+        size: int,
+        checksum: tuple[str, str],
+        progress: Progress | None = None,
+    ) -> None:
+        """As ``fetch``; checksum: name of the algorithm, and the hex digest."""
         name = self._folder / path
-        digest, found = hashlib.sha256(), 0
+        found, digest = 0, hashlib.new(checksum[0])
         with disk_errors(to.parent), self._opened(path) as file:
             to.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(to, to.with_name(f"{to.name}.part")) as copy:
@@ -175,8 +169,8 @@ class Folder:
                         progress(len(piece))
                 if found != size:
                     raise WrongBytes(f"{name} has {found} bytes, not {size}.")
-                if digest.hexdigest() != sha256:
-                    raise WrongBytes(f"{name} has other bytes than its sha256 says.")
+                if digest.hexdigest() != checksum[1]:
+                    raise WrongBytes(f"{name} has other bytes than its {checksum[0]} says.")
 
     def close(self) -> None:
         pass
@@ -230,13 +224,3 @@ def _identified() -> Iterator[None]:
             f"PATCH_SOURCE_PASSWORD.",
             answered=401,
         ) from error
-
-
-def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
-    """Pieces of the body as the network brings them, however small: so that time can be kept."""
-    try:
-        while piece := response.raw.read1(_PIECE, decode_content=True):
-            yield piece
-    # What the library raises here is not what it says.
-    except (ValueError, urllib3.exceptions.HTTPError) as error:
-        raise requests.RequestException(error) from error

@@ -17,7 +17,7 @@ from tuf.api.metadata import TargetFile, Targets
 
 from eportal_core.errors import NotFound, PortalError
 from eportal_core.source.content import Content
-from eportal_core.source.keys import KeyFolder, default_keys, open_keys
+from eportal_core.source.keys import KeyFolder, default_keys, is_unfinished, open_keys
 from eportal_core.source.layout import METADATA, Offer, custom, offers
 from eportal_core.source.repository import Repository, load, metadata_file, write_metadata
 from eportal_core.source.signing import require, sign
@@ -49,6 +49,8 @@ def open_publisher(folder: Path, keys_folder: Path | None = None) -> Iterator[Pu
         raise NotFound(f"{folder} is not a source: make one with kc.eportal source init.")
     with locked(folder), disk_errors(folder):
         keys = open_keys(keys_folder or default_keys(folder), folder)
+        if is_unfinished(keys.path, folder):
+            keys.finish()
         publisher = Publisher(folder, keys, load(folder, keys.pinned()))
         publisher.sweep()
         try:
@@ -122,18 +124,34 @@ class Publisher:
             NotFound: the source does not list one of them.
         """
         found = self.find(names)
-        self.require(*{offer.product for offer in found})
-        known = {
-            path
-            for product in {offer.product for offer in found} & self.repository.published.keys()
-            for path in self.repository.was_published(product).signed.targets
-        }
-        self.content.forget([offer for offer in found if offer.archive not in known])
+        products = {offer.product for offer in found}
+        self.require(*products)
+        seen = {product: self._seen(product) for product in products}
+        fresh = {(each.product, each.name) for each in found if each.name not in seen[each.product]}
+        self.content.forget(fresh)
 
         def change(targets: Targets, offer: Offer) -> None:
             del targets.targets[offer.archive], targets.targets[offer.meta]
 
         self._edit(found, change)
+
+    def prune(self, before: float, *, dry_run: bool = False) -> list[str]:
+        """Remove the files of patchsets that readers have not seen since ``before``.
+
+        before: seconds since 1970, UTC. dry_run: only tell. Returns the names of the patchsets.
+
+        Raises:
+            ArchiveError: a manifest is damaged.
+        """
+        going = []
+        for product in self.repository.products:
+            known = {offer.name for offer in self.offers(product)} | self._seen(product)
+            for name, files in sorted(self.content.stored(product).items()):
+                if name not in known and max(path.stat().st_mtime for path in files) < before:
+                    going.append((product, name))
+        if not dry_run:
+            self.content.forget(going)
+        return [name for _, name in going]
 
     def require(self, *roles: str) -> None:
         """Refuse unless all of ``roles`` can be signed.
@@ -156,6 +174,13 @@ class Publisher:
         """Remove the files of patchsets that came or went, and are not listed."""
         products = self.repository.products
         self.content.sweep(lambda: [each for product in products for each in self.offers(product)])
+
+    def _seen(self, product: str) -> set[str]:
+        """The names of the patchsets that readers see."""
+        if product not in self.repository.published:
+            return set()
+        published = self.repository.was_published(product).signed
+        return {offer.name for offer in offers(product, published)}
 
     def _edit(self, changed: Sequence[Offer], change: Callable[[Targets, Offer], None]) -> None:
         self.require(*{offer.product for offer in changed})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,7 +18,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 
 from eportal_core.errors import Conflict, NotFound
 from eportal_core.source.keys import KeyFolder
-from eportal_core.source.layout import METADATA
+from eportal_core.source.layout import METADATA, stored_path
 from eportal_core.source.publisher import Publisher
 from eportal_core.source.repository import (
     Repository,
@@ -143,6 +145,7 @@ class _Publishing:
         snapshot, timestamp = repository.snapshot, repository.timestamp
         waiting = repository.waiting()
         for role in waiting:
+            self._date_withdrawn(role)
             version = repository.lists[role].signed.version
             data = metadata_file(self.repository.folder, role, version).read_bytes()
             snapshot.signed.meta[f"{role}.json"] = MetaFile.from_data(version, data, ["sha256"])
@@ -157,6 +160,17 @@ class _Publishing:
             role: metadata.signed.version for role, metadata in repository.lists.items()
         }
         self._prune()
+
+    def _date_withdrawn(self, role: str) -> None:
+        """Let the files of patchsets that are no longer listed tell since when, for ``prune``."""
+        repository = self.repository
+        if role not in repository.published:
+            return
+        before = repository.was_published(role).signed.targets
+        for path in before.keys() - repository.lists[role].signed.targets.keys():
+            stored = stored_path(path, before[path].hashes["sha256"])
+            with suppress(FileNotFoundError):
+                os.utime(self.publisher.content.targets / stored)
 
     def _is_due(self, role: str, again: Collection[str]) -> bool:
         """Whether ``role`` is to be signed again now."""

@@ -16,6 +16,7 @@ from eportal_core.source.layout import METADATA
 from eportal_core.source.places import Place
 from eportal_core.storage import disk_errors, write_file
 
+ROOT, FINGERPRINT = "PATCH_SOURCE_ROOT", "PATCH_SOURCE_FINGERPRINT"
 #: A root file is not longer, bytes.
 MAX_BYTES = 512_000
 FIRST_ROOT = f"{METADATA}/1.root.json"
@@ -38,9 +39,8 @@ def pinned(config: Config, place: Place) -> bytes:
         SourceRefused: the source has another fingerprint.
         UpstreamError: its root cannot be had, and is not kept here yet.
     """
-    path, wanted = config["PATCH_SOURCE_ROOT"], config["PATCH_SOURCE_FINGERPRINT"]
-    if path and wanted:
-        raise InvalidValue("PATCH_SOURCE_ROOT and PATCH_SOURCE_FINGERPRINT are set; unset one.")
+    path, wanted = config[ROOT], config[FINGERPRINT]
+    refuse_both(path, wanted)
     if path:
         return read_root(Path(path))
     if wanted:
@@ -55,6 +55,12 @@ def pinned(config: Config, place: Place) -> bytes:
     return read_root(kept)
 
 
+def refuse_both(path: str | None, wanted: str | None) -> None:
+    """Raises: InvalidValue: both settings would decide."""
+    if path and wanted:
+        raise InvalidValue(f"{ROOT} and {FINGERPRINT} may not both be set; unset one.")
+
+
 def pin(config: Config, root: bytes) -> None:
     """Trust ``root`` from now on, where no setting decides.
 
@@ -63,7 +69,7 @@ def pin(config: Config, root: bytes) -> None:
         SourceRefused: it is no root.
         StorageError: the disk refused.
     """
-    for setting in ("PATCH_SOURCE_ROOT", "PATCH_SOURCE_FINGERPRINT"):
+    for setting in (ROOT, FINGERPRINT):
         if config[setting]:
             raise InvalidValue(f"{setting} is set and decides; change it there, or unset it.")
     check_root(root, "This file")

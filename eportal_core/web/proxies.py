@@ -6,7 +6,8 @@ name the portal was called (``eportal_core.web.address``) has to know that too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -25,8 +26,11 @@ class TrustedProxies:
 
     def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
         self._app = app
-        self._proxied = ProxyHeadersMiddleware(app, list(trusted))  # type: ignore[arg-type]
-        self._trusted = self._proxied.trusted_hosts
+        # uvicorn and starlette have types of their own for the same thing.
+        make: Callable[..., Any] = ProxyHeadersMiddleware
+        proxied = make(app, list(trusted))
+        self._trusted = proxied.trusted_hosts
+        self._proxied: ASGIApp = proxied
 
     # Not a coroutine itself, which would be a microsecond more for each check-in.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -39,4 +43,4 @@ class TrustedProxies:
         if host not in self._trusted:
             return self._app(scope, receive, send)
         scope[FROM_TRUSTED_PROXY] = True
-        return self._proxied(scope, receive, send)  # type: ignore[arg-type]
+        return self._proxied(scope, receive, send)

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ USERSPACE = "U20260101_01"
 
 @dataclass(frozen=True)
 class World:
-    """``folder`` holds everything: ``source``, the data of ``near`` and ``far``, the bundles."""
+    """``folder`` holds everything: ``source``, the data of ``near`` and ``far``, the bundles.
+
+    more_near, more_far: what is in the environment besides the patch source.
+    """
 
     folder: Path
+    more_near: Mapping[str, str] = field(default_factory=dict)
+    more_far: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> MadeSource:
@@ -42,11 +47,12 @@ class World:
         return {
             "EPORTAL_PATCH_SOURCE_URL": str(self.source.folder),
             "EPORTAL_PATCH_SOURCE_FINGERPRINT": self.source.fingerprint,
+            **self.more_near,
         }
 
     @property
     def far_environ(self) -> dict[str, str]:
-        return {"EPORTAL_PATCH_SOURCE_FINGERPRINT": self.source.fingerprint}
+        return {"EPORTAL_PATCH_SOURCE_FINGERPRINT": self.source.fingerprint, **self.more_far}
 
     def create(self, *arguments: object, name: str = "bundle") -> Path:
         """A bundle that must be made."""

@@ -24,7 +24,7 @@ class Installed:
 
     def plugin(self, name: str, value: object) -> None:
         module = ModuleType(f"test_plugin_{name}")
-        module.plugin = value  # type: ignore[attr-defined]
+        vars(module)["plugin"] = value
         self.monkeypatch.setitem(sys.modules, module.__name__, module)
         self.points.append(EntryPoint(name, f"{module.__name__}:plugin", GROUP))
 

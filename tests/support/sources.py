@@ -21,7 +21,7 @@ from eportal_core.patchsets.archive import Limits
 from eportal_core.patchsets.pack import pack
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.source import adding, publishing
-from eportal_core.source.creating import create
+from eportal_core.source.creating import Wanted, create
 from eportal_core.source.keys import KeyFolder
 from eportal_core.source.layout import METADATA, TARGETS, Offer, offers
 from eportal_core.source.publisher import Publisher, open_publisher
@@ -192,7 +192,7 @@ def make_source(
 ) -> MadeSource:
     """A new source with nothing in it."""
     source = MadeSource(folder)
-    create(folder, source.keys, products, {}, days or {})
+    create(folder, source.keys, Wanted(products, days=days or {}))
     return source
 
 

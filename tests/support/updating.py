@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Below:
         return said(done)
 
     def states(self, feed: str = "main", command: str = "kcare", *options: str) -> dict[str, str]:
-        rows = self.kc.json(command, "list", "--feed", feed, *options)
+        told = self.kc.ok(command, "list", "--feed", feed, *options, "--json", **self.environ)
+        rows = json.loads(told)
         return {row["patchset"]: row["status"] for row in rows}
 
 

@@ -11,6 +11,8 @@ from typing import Self
 
 import requests
 
+from tests.support.polling import eventually
+
 TIMEOUT = 10
 
 
@@ -46,6 +48,11 @@ class Watcher(threading.Thread):
                     self._ask(session)
                 except requests.RequestException as error:
                     self.complaints.append(f"no whole answer: {error}")
+
+    def wait_for(self, level: str) -> None:
+        """Return when ``level`` was named once more."""
+        told = self.levels[level]
+        eventually(lambda: self.levels[level] > told)
 
     def _ask(self, session: requests.Session) -> None:
         answer = session.get(f"{self._url}/{self._target}/latest.v1", timeout=TIMEOUT)

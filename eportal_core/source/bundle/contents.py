@@ -11,23 +11,29 @@ from typing import Annotated
 import msgspec
 
 from eportal_core.errors import UpstreamError
-from eportal_core.patchsets.manifest import Sha256, ShortText, Size
+from eportal_core.patchsets.manifest import ShortText, Size
+from eportal_core.source.bundle.carried import ID
 from eportal_core.source.places import Place
 
 FORMAT = 1
 NAME = "bundle.json"
 #: A longer one is not read, bytes.
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 
+CarriedId = Annotated[str, msgspec.Meta(pattern=f"^{ID}$", max_length=1000)]
 PartName = Annotated[str, msgspec.Meta(pattern=r"^part-[0-9]{3,6}$")]
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file below ``targets/``. part: where it is; empty when the bundle is not split."""
+    """A file of a bundle, which is no metadata of the source.
 
-    path: ShortText
+    checksum: ``sha256:<hex>``, or of another algorithm. part: where it is; empty when it is in
+    every part, or the bundle is not split.
+    """
+
+    path: Annotated[str, msgspec.Meta(max_length=3000)]
     size: Size
-    sha256: Sha256
+    checksum: ShortText
     part: Annotated[str, msgspec.Meta(pattern=r"^(part-[0-9]{3,6})?$")] = ""
 
 
@@ -35,17 +41,20 @@ class Contents(msgspec.Struct, frozen=True):
     """What is in a bundle.
 
     made: when, ISO 8601, UTC. source: fingerprint of the source's oldest root in it. expires: the
-    moment after which some of its metadata is no longer believed. metadata: version by role.
-    parts: bytes by name, all of the part but this file.
+    moment after which some of its metadata is no longer believed. metadata: version by role. These
+    are empty in a bundle without patchsets.
+    parts: bytes by name, all of the part but this file. carried: how many files it has for
+    products that are not made of archives, by product and name.
     """
 
     format: int
     made: ShortText
-    source: Sha256
+    source: ShortText
     expires: ShortText
     metadata: dict[ShortText, int]
     parts: dict[PartName, Size]
     files: list[File]
+    carried: Annotated[dict[CarriedId, int], msgspec.Meta(max_length=1000)]
 
     def encode(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)

@@ -1,4 +1,7 @@
-"""Make a bundle: ask the source, choose what the other side lacks, and have it written."""
+"""Make a bundle: ask the source, choose what the other side lacks, and have it written.
+
+A portal without a patch source makes one of its other products alone.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from pathlib import Path
 from tuf.api.metadata import Root
 
 from eportal_core.errors import Conflict, InvalidValue, UpstreamError
+from eportal_core.models import BLOCKED
 from eportal_core.portal import Portal
 from eportal_core.source import trust
-from eportal_core.source.bundle.held import HeldMetadata, held
+from eportal_core.source.bundle import stock
+from eportal_core.source.bundle.carried import all_carried, files_of
+from eportal_core.source.bundle.packing import Item
 from eportal_core.source.bundle.receipts import Receipt
 from eportal_core.source.bundle.writing import Writer, Written
-from eportal_core.source.client import open_place, open_source
-from eportal_core.source.layout import BLOCKED, METADATA
+from eportal_core.source.client import Source, open_place, open_source
+from eportal_core.source.held import HeldMetadata, held
+from eportal_core.source.layout import METADATA
 from eportal_core.source.places import Place
 from eportal_core.storage import disk_errors
 
@@ -21,15 +28,15 @@ from eportal_core.storage import disk_errors
 def create(
     portal: Portal, folder: Path, receipt: Receipt | None = None, part_size: int | None = None
 ) -> Written:
-    """Write all that the source lists now, or what ``receipt`` lacks of it, into a new folder.
+    """Write all that there is now, or what ``receipt`` lacks of it, into a new folder.
 
     What the source has blocked is named by its metadata, and its archive is left out. part_size:
     bytes that a part may have; without it, the bundle is one.
 
     Raises:
-        NoSource: no patch source is set, or none is trusted.
+        NoSource: no patch source is set, and there is nothing else; or none is trusted.
         Conflict: the folder is there already, or the source is being read.
-        InvalidValue: an archive does not fit into a part, or the receipt is of another source.
+        InvalidValue: a file does not fit into a part, or the receipt is of another source.
         UpstreamError: the source cannot be read, or is refused.
         StorageError: the disk refused; nothing is left of the bundle.
     """
@@ -39,13 +46,39 @@ def create(
             raise Conflict(f"{folder} is there already: a bundle is written into a new folder.")
         if not folder.parent.is_dir():
             raise InvalidValue(f"There is no folder {folder.parent}.")
-    with open_source(portal) as source, open_place(portal.config) as place:
-        listed = [offer for offer in source.refresh() if offer.state != BLOCKED]
-        known = _known(portal, place)
-        if receipt is not None:
-            _check(receipt, known)
-            listed = receipt.lacks(listed)
-        return Writer(portal, place, folder, known, listed, part_size).write()
+    loads = _loads(portal, receipt)
+    # Without a source, what it is opened for is that nobody else makes a bundle.
+    alone = str(folder.parent) if loads and not portal.config["PATCH_SOURCE_URL"] else None
+    with open_source(portal, url=alone) as source, open_place(portal.config, alone) as place:
+        known, archives = (None, []) if alone else _offered(portal, source, place, receipt)
+        return Writer(portal, folder, stock.make(known, archives, loads), part_size).write()
+
+
+def _loads(portal: Portal, receipt: Receipt | None) -> list[stock.Load]:
+    found = []
+    for carried in all_carried(portal):
+        if files := files_of(carried):
+            others = [file for file in files if not file.always]
+            found.append(
+                stock.Load(
+                    carried,
+                    [file for file in files if file.always],
+                    receipt.lacks_of(carried, others) if receipt else others,
+                )
+            )
+    return found
+
+
+def _offered(
+    portal: Portal, source: Source, place: Place, receipt: Receipt | None
+) -> tuple[HeldMetadata, list[Item]]:
+    """The metadata of the source, and the archives that are to go with it."""
+    offers = [offer for offer in source.refresh() if offer.state != BLOCKED]
+    known = _known(portal, place)
+    if receipt is not None:
+        _check(receipt, known)
+        offers = receipt.lacks(offers)
+    return known, stock.archives(portal, place, offers)
 
 
 def _known(portal: Portal, place: Place) -> HeldMetadata:
@@ -72,7 +105,7 @@ def _older_roots(place: Place, count: int) -> dict[str, bytes]:
 
 
 def _check(receipt: Receipt, known: HeldMetadata) -> None:
-    if receipt.source not in known.roots:
+    if receipt.source and receipt.source not in known.roots:
         raise InvalidValue(
             f"The receipt is for another patch source, which has the fingerprint {receipt.source}; "
             f"this one has {known.roots[0]}."

@@ -1,12 +1,14 @@
-"""Which archives go into which part of a bundle."""
+"""Which files go into which part of a bundle."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from eportal_core.errors import InvalidValue
-from eportal_core.source.layout import Offer
+from eportal_core.source.places import Progress
 
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([KMGT]?)")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -24,37 +26,57 @@ def size_of(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def weight(offer: Offer) -> int:
-    """Bytes of what a bundle has of it: archive and manifest."""
-    return offer.size + offer.meta_size
+@dataclass(frozen=True)
+class Piece:
+    """A file of a bundle. path: there. size: bytes. checksum: algorithm and hex digest.
+
+    write: puts it, verified, where it is told, and tells of each piece that it wrote, bytes.
+    """
+
+    path: str
+    size: int
+    checksum: tuple[str, str]
+    write: Callable[[Path, Progress], None]
 
 
-def packed(offers: Sequence[Offer], size: int, overhead: int) -> list[list[Offer]]:
-    """``offers`` in parts, each into the first that has room; there is one part at least.
+@dataclass(frozen=True)
+class Item:
+    """Files that are all in one part. name: for people."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(piece.size for piece in self.pieces)
+
+
+def packed(items: Sequence[Item], size: int, overhead: int) -> list[list[Item]]:
+    """``items`` in parts, each into the first that has room; there is one part at least.
 
     size: bytes that a part may have. overhead: bytes of what is in every part.
 
     Raises:
         InvalidValue: one is larger than a part.
     """
-    for offer in offers:
-        if overhead + weight(offer) > size:
+    for item in items:
+        if overhead + item.size > size:
             raise InvalidValue(
-                f"{offer.name} alone needs a part of {overhead + weight(offer)} bytes, and --split "
+                f"{item.name} alone needs a part of {overhead + item.size} bytes, and --split "
                 f"allows {size}."
             )
     if overhead > size:
         raise InvalidValue(f"Every part has {overhead} bytes of metadata; --split allows {size}.")
-    parts: list[list[Offer]] = [[]]
+    parts: list[list[Item]] = [[]]
     room = [size - overhead]
-    for offer in offers:
-        needed = weight(offer)
-        number = next((each for each, left in enumerate(room) if needed <= left), len(room))
+    for item in items:
+        number = next((each for each, left in enumerate(room) if item.size <= left), len(room))
         if number == len(room):
             parts.append([])
             room.append(size - overhead)
-        parts[number].append(offer)
-        room[number] -= needed
+        parts[number].append(item)
+        room[number] -= item.size
     return parts
 
 

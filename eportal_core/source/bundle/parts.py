@@ -10,35 +10,52 @@ from eportal_core.errors import InvalidValue, UpstreamError
 from eportal_core.source.layout import METADATA, TARGETS, Offer, stored_path
 from eportal_core.source.places import Folder, Progress
 
+#: Folder of what is carried for products that are not made of archives.
+CARRIED = "carried"
 _TIMESTAMP = f"{METADATA}/timestamp.json"
 #: A timestamp is not longer, bytes.
 _TIMESTAMP_MAX = 64 * 1024
 
 
 class Parts:
-    """Reads metadata from the first of the folders, and archives from the one that has them."""
+    """Reads each file from the first of the folders that has it."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.folders)) or "of a bundle"
+        return ", ".join(map(str, self.folders))
 
-    def has(self, offer: Offer) -> bool:
-        """Whether there is a file for its archive, whatever is in it."""
-        return bool(self._with(archive_of(offer)))
+    @property
+    def has_patchsets(self) -> bool:
+        """Whether it is a patch source at all; one may be for other products alone."""
+        return any(map(_is_source, self.folders))
+
+    def has(self, path: str) -> bool:
+        """Whether there is something, whatever it is."""
+        return bool(self._with(path))
 
     def read(self, path: str, limit: int) -> bytes:
-        return self._first().read(path, limit)
+        return Folder((self._with(path) or self.folders)[0]).read(path, limit)
 
     def fetch(
         self, path: str, to: Path, size: int, sha256: str, progress: Progress | None = None
+    ) -> None:
+        self.copy(path, to, size, ("sha256", sha256), progress)
+
+    def copy(
+        self,
+        path: str,
+        to: Path,
+        size: int,
+        checksum: tuple[str, str],
+        progress: Progress | None = None,
     ) -> None:
         """From any part in which it is whole."""
         found = self._with(path) or self.folders[:1]
         for folder in found:
             try:
-                Folder(folder).fetch(path, to, size, sha256, progress)
+                Folder(folder).copy(path, to, size, checksum, progress)
                 return
             except UpstreamError:
                 if folder == found[-1]:
@@ -46,11 +63,6 @@ class Parts:
 
     def close(self) -> None:
         pass
-
-    def _first(self) -> Folder:
-        if not self.folders:
-            raise UpstreamError("There is no bundle to read it from.")
-        return Folder(self.folders[0])
 
     def _with(self, path: str) -> list[Path]:
         return [folder for folder in self.folders if os.path.lexists(folder / path)]
@@ -76,19 +88,28 @@ def opened(named: Sequence[Path]) -> Parts:
 
 def _folders(named: Path) -> list[Path]:
     named = named.absolute()
-    if (named / METADATA).is_dir():
+    if _is_part(named):
         return [named]
-    if parts := sorted(path.parent for path in named.glob(f"part-*/{METADATA}")):
+    if parts := sorted(filter(_is_part, named.glob("part-*"))):
         return parts
     raise InvalidValue(
-        f"{named} is no bundle, and no part of one: it has no folder {METADATA}."
+        f"{named} is no bundle, and no part of one: it has no folder {METADATA} or {CARRIED}."
         if named.is_dir()
         else f"There is no folder {named}; mount the disk with the bundle."
     )
 
 
+def _is_part(folder: Path) -> bool:
+    return _is_source(folder) or (folder / CARRIED).is_dir()
+
+
+def _is_source(folder: Path) -> bool:
+    return (folder / METADATA).is_dir()
+
+
 def _timestamp(folder: Path) -> bytes:
-    return Folder(folder).read(_TIMESTAMP, _TIMESTAMP_MAX)
+    """Empty for a bundle without patchsets."""
+    return Folder(folder).read(_TIMESTAMP, _TIMESTAMP_MAX) if _is_source(folder) else b""
 
 
 def archive_of(offer: Offer) -> str:

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from eportal_core.portal import Portal
-from eportal_core.source.bundle.held import signed_at
 from eportal_core.source.bundle.parts import Parts
 from eportal_core.source.client import Source, open_source
+from eportal_core.source.held import signed_at
 
 
 class BundleSource(Source):

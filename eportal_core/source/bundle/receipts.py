@@ -7,6 +7,7 @@ changes nothing of what the other side believes. The checksum finds damage.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,20 +16,26 @@ from typing import Annotated
 
 import msgspec
 
-from eportal_core.errors import InvalidValue, NotFound
+from eportal_core.errors import InvalidValue, NoSource, NotFound, PortalError
 from eportal_core.models import Patchset
 from eportal_core.patchsets.manifest import Sha256, ShortText
 from eportal_core.portal import Portal
-from eportal_core.source import trust
-from eportal_core.source.bundle.held import held
-from eportal_core.source.bundle.parts import Parts
+from eportal_core.source.bundle.carried import all_carried, files_of, id_of
+from eportal_core.source.bundle.contents import CarriedId
+from eportal_core.source.bundle.stock import counted, listed
+from eportal_core.source.held import folder_of_trusted, held
 from eportal_core.source.layout import Offer
 from eportal_core.storage import disk_errors, sync_folder
+from eportal_core.types import Carried, CarriedFile
+
+log = logging.getLogger("eportal.bundle")
 
 FORMAT = 1
 #: A longer file is not read, bytes.
 MAX_BYTES = 64 * 1024 * 1024
 
+#: Of a root, or empty.
+Fingerprint = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 Instance = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}$")]
 
 
@@ -43,15 +50,18 @@ class Held(msgspec.Struct, frozen=True):
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a portal has.
 
-    source: fingerprint of the root that it trusts. metadata: version by role, as it verified it
-    last; empty before the first time. made: when, ISO 8601, UTC. instance: the portal.
-    checksum: sha256 of the same receipt with an empty one.
+    source: fingerprint of the root that it trusts; empty when it trusts none, and has other
+    products. metadata: version by role, as it verified it last; empty before the first time.
+    carried: checksums, ``sha256:<hex>`` or of another algorithm, by path, of what it has of
+    products that are not made of archives, by product and name. made: when, ISO 8601, UTC.
+    instance: the portal. checksum: sha256 of the same receipt with an empty one.
     """
 
     format: int
-    source: Sha256
+    source: Fingerprint
     metadata: dict[ShortText, int]
     patchsets: list[Held]
+    carried: dict[CarriedId, dict[ShortText, ShortText]]
     made: ShortText
     instance: Instance
     checksum: str = ""
@@ -64,37 +74,77 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         plain = msgspec.json.encode(msgspec.structs.replace(self, checksum=""), order="sorted")
         return msgspec.structs.replace(self, checksum=hashlib.sha256(plain).hexdigest())
 
+    def told(self, portal: Portal) -> str:
+        """What is there, in words."""
+        return listed(
+            [
+                f"{len(self.patchsets)} patchsets",
+                *(
+                    counted(len(self.carried.get(id_of(each), ())), each)
+                    for each in all_carried(portal)
+                ),
+            ]
+        )
+
     def lacks(self, offers: Iterable[Offer]) -> list[Offer]:
         """Those of ``offers`` that are not there."""
         there = {(each.product, each.name, each.sha256) for each in self.patchsets}
         return [offer for offer in offers if (offer.product, offer.name, offer.sha256) not in there]
+
+    def lacks_of(self, carried: Carried, files: Iterable[CarriedFile]) -> list[CarriedFile]:
+        """Those of ``files`` that are not there, or have other bytes there."""
+        there = self.carried.get(id_of(carried), {})
+        return [file for file in files if there.get(file.path) != ":".join(file.checksum)]
 
 
 def make(portal: Portal) -> Receipt:
     """What this portal has now.
 
     Raises:
-        NoSource: no patch source is trusted yet.
+        NoSource: no patch source is trusted yet, and nothing else can be carried.
     """
-    wanted = portal.config["PATCH_SOURCE_FINGERPRINT"]
-    source = (
-        trust.checked_fingerprint(wanted)
-        if wanted
-        else trust.fingerprint(trust.pinned(portal.config, Parts(())))
-    )
+    carried = {id_of(each): _there(each) for each in all_carried(portal)}
+    versions: dict[str, int] = {}
     try:
-        versions = held(trust.folder_of(portal.config) / source).versions
+        folder = folder_of_trusted(portal.config)
+        source = folder.name
+        versions = held(folder).versions
+    except NoSource:
+        if not carried:
+            raise
+        source = ""
     except NotFound:
-        versions = {}
+        pass
     rows = Patchset.select().order_by(Patchset.product, Patchset.position, Patchset.name)
     return Receipt(
         format=FORMAT,
         source=source,
         metadata=versions,
         patchsets=[Held(row.product, row.name, row.sha256) for row in rows],
+        carried=carried,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         instance=instance(portal),
     )
+
+
+def _there(carried: Carried) -> dict[str, str]:
+    """Checksums by path; what is damaged is brought again."""
+    try:
+        return {
+            file.path: ":".join(file.checksum)
+            for file in files_of(carried)
+            if not file.always and _is_sized(file.source, file.size)
+        }
+    except PortalError as error:
+        log.warning("The receipt has nothing of %s: %s", id_of(carried), error)
+        return {}
+
+
+def _is_sized(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def write(path: Path, receipt: Receipt) -> None:

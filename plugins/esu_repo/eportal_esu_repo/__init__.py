@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import click
     from starlette.routing import BaseRoute
 
-    from eportal_core import Check, Job, Portal, Setting, Tree
+    from eportal_core import Carried, Check, Job, Portal, Setting, Tree
 
 PRODUCT = Product(
     name="tuxcare-esu",
@@ -42,6 +42,12 @@ class EsuPlugin:
         from eportal_core import Tree
 
         return [Tree(PRODUCT.name, TREE)]
+
+    @hookimpl
+    def eportal_carried(self, portal: Portal) -> Sequence[Carried]:
+        from eportal_esu_repo.carried import carried
+
+        return carried(portal)
 
     @hookimpl
     def eportal_commands(self, cli: click.Group) -> None:

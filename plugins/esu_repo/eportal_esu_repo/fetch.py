@@ -9,15 +9,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from eportal_core import StorageError, UpstreamError, download
+from eportal_core import StorageError, UpstreamError
 from eportal_esu_repo.metadata import Remote
 from eportal_esu_repo.repository import Repository
-from eportal_esu_repo.upstream import Upstream
-
-if TYPE_CHECKING:
-    import requests
+from eportal_esu_repo.upstream import Origin
 
 log = logging.getLogger("eportal.esu")
 
@@ -33,15 +29,10 @@ class Fetch:
     checksum and its place.
     """
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        repository: Repository,
-    ) -> None:
-        self._upstream = upstream
+    def __init__(self, origin: Origin, repository: Repository) -> None:
+        self._origin = origin
         self._repository = repository
         self._show: Callable[[int, int], None] | None = None
-        self._own = threading.local()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failures = 0
@@ -51,6 +42,10 @@ class Fetch:
         """Where a file waits for its switch."""
         name = hashlib.sha256(f"{file.digest} {file.href}".encode()).hexdigest()
         return self._repository.incoming / name
+
+    def can_have(self, file: Remote) -> bool:
+        """Whether it is here already, or there to be fetched."""
+        return self.place(file).exists() or self._origin.has(file.href)
 
     def check_room(self, files: Sequence[Remote]) -> None:
         """Refuse to begin what the disk cannot take.
@@ -97,14 +92,8 @@ class Fetch:
             return f"{file.href} was not tried."
         try:
             if not self.place(file).exists():
-                download(
-                    self._session(),
-                    self._upstream.address(self._repository.name, file.href),
-                    self.place(file),
-                    limit=file.size,
-                    size=file.size,
-                    checksum=(file.algorithm, file.digest),
-                    progress=self._count,
+                self._origin.fetch(
+                    file.href, self.place(file), file.size, file.checksum, self._count
                 )
             placed(file)
         except UpstreamError as error:
@@ -117,12 +106,6 @@ class Fetch:
         with self._lock:
             self._failures = 0
         return ""
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._own, "session"):
-            self._own.session = self._upstream.session()
-        session: requests.Session = self._own.session
-        return session
 
     def _count(self, size: int) -> None:
         if self._stopping.is_set():

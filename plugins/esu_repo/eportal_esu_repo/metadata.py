@@ -40,6 +40,10 @@ class Remote:
     algorithm: str
     digest: str
 
+    @property
+    def checksum(self) -> tuple[str, str]:
+        return self.algorithm, self.digest
+
 
 @dataclass(frozen=True)
 class Repomd:

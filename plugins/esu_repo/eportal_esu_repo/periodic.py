@@ -26,17 +26,18 @@ def checks(portal: Portal) -> Sequence[Check]:
     Raises:
         InvalidValue: the settings cannot be used.
     """
-    if portal.config["ESU_URL"] is None:
-        return [Check("esu", True, "ESU_URL is not set, nothing is mirrored")]
     from eportal_esu_repo.repository import mirror
-    from eportal_esu_repo.upstream import upstream
+    from eportal_esu_repo.upstream import address, rules
 
-    source = upstream(portal)
-    if not source.key.is_file():
-        return [
-            Check("esu", False, f"there is no file {source.key}", "Put the key there: ESU_GPG_KEY.")
-        ]
-    return [_check(portal, repository) for repository in mirror(portal)]
+    repositories = mirror(portal)
+    if portal.config["ESU_URL"] is not None:
+        address(portal)
+    elif not any(repository.current() for repository in repositories):
+        return [Check("esu", True, "ESU_URL is not set, nothing is mirrored")]
+    key = rules(portal).key
+    if not key.is_file():
+        return [Check("esu", False, f"there is no file {key}", "Put the key there: ESU_GPG_KEY.")]
+    return [_check(portal, repository) for repository in repositories]
 
 
 def _check(portal: Portal, repository: Repository) -> Check:
@@ -45,7 +46,9 @@ def _check(portal: Portal, repository: Repository) -> Check:
     found = status(repository)
     period = portal.config["ESU_UPDATE_PERIOD"]
     advice = ""
-    if found.mirrored is None:
+    if portal.config["ESU_URL"] is None:
+        advice = "Apply a bundle that has it whole." if found.incomplete else ""
+    elif found.mirrored is None:
         advice = "Run kc.eportal esu update."
     elif found.incomplete:
         advice = "Run kc.eportal esu update; it says what cannot be had."

@@ -14,7 +14,6 @@ from eportal_core import (
     StorageError,
     UpstreamError,
     disk_errors,
-    http,
     progress_bar,
 )
 from eportal_esu_repo import TREE
@@ -30,7 +29,7 @@ from eportal_esu_repo.repository import (
     mirror,
 )
 from eportal_esu_repo.signature import check_signature
-from eportal_esu_repo.upstream import Upstream, upstream
+from eportal_esu_repo.upstream import Origin, Rules, Web, address, rules
 
 #: Both are small; a longer one is not what it says it is, bytes.
 _REPOMD_LIMIT = 1 << 20
@@ -41,19 +40,32 @@ def update(portal: Portal, names: Sequence[str] = ()) -> Iterator[tuple[str, str
 
     Raises:
         Conflict: another update is at work.
-        InvalidValue, NotFound: as from ``mirror`` and ``upstream``.
+        InvalidValue, NotFound: as from ``mirror``, ``address`` and ``rules``.
     """
-    source = upstream(portal)
+    address(portal)
+    kept = rules(portal)
     chosen = mirror(portal, names)
     with _alone(portal.config.patches_dir / TREE):
         for repository in chosen:
             outcome: str | PortalError
             try:
                 with disk_errors(repository.folder):
-                    outcome = _Update(source, repository).run()
+                    outcome = _Update(Web(portal, repository.name), kept, repository).run()
             except PortalError as error:
                 outcome = error
             yield repository.name, outcome
+
+
+def take(portal: Portal, repository: Repository, origin: Origin) -> str:
+    """Update a repository from ``origin``, which may have a part of it; returns what was done.
+
+    Raises:
+        Conflict: another update is at work.
+        PortalError: it is refused; clients see what they saw.
+    """
+    kept = rules(portal)
+    with _alone(portal.config.patches_dir / TREE), disk_errors(repository.folder):
+        return _Update(origin, kept, repository).run()
 
 
 @contextmanager
@@ -73,11 +85,11 @@ def _alone(folder: Path) -> Iterator[None]:
 class _Update:
     """The update of one repository."""
 
-    def __init__(self, source: Upstream, repository: Repository) -> None:
-        self._source = source
+    def __init__(self, origin: Origin, kept: Rules, repository: Repository) -> None:
+        self._origin = origin
+        self._rules = kept
         self._repository = repository
-        self._fetch = Fetch(source, repository)
-        self._session = source.session()
+        self._fetch = Fetch(origin, repository)
         #: What clients see, and its packages by href; files with these names may not change yet.
         self._before = repository.current()
         self._known: Mapping[str, Remote] = {}
@@ -90,17 +102,22 @@ class _Update:
         """
         repository, before = self._repository, self._before
         data, signature = self._get(REPOMD), self._get(SIGNATURE)
-        check_signature(data, signature, self._source.key, repository.keyring)
-        repomd = read_repomd(data, self._source.metadata_limit)
+        check_signature(data, signature, self._rules.key, repository.keyring)
+        repomd = read_repomd(data, self._rules.metadata_limit)
         generation = repository.generation(data, signature)
         if before and before != generation:
             self._refuse_older(before, repomd)
         self._fetch_metadata(repomd, generation)
         packages = generation.packages(
-            repomd, self._source.metadata_limit, self._source.package_limit
+            repomd, self._rules.metadata_limit, self._rules.package_limit
         )
         self._known = packages if before == generation else self._packages_before()
-        fetched = self._fetch_packages(packages.values())
+        fetched, absent = self._fetch_packages(packages.values())
+        if absent:
+            return (
+                f"{fetched} packages were fetched, {absent} of {len(packages)} are still to come, "
+                f"so clients see what they saw before"
+            )
         generation.complete(data, signature)
         if before == generation:
             repository.settle([each for each in repository.generations() if each.is_complete])
@@ -112,8 +129,7 @@ class _Update:
         return f"{fetched} packages were fetched, {len(packages)} are mirrored"
 
     def _get(self, name: str) -> bytes:
-        address = self._source.address(self._repository.name, f"repodata/{name}")
-        return http.read(self._session, address, _REPOMD_LIMIT)
+        return self._origin.read(f"repodata/{name}", _REPOMD_LIMIT)
 
     def _refuse_older(self, before: Generation, repomd: Repomd) -> None:
         anew = f"remove {self._repository.folder}/repodata"
@@ -154,11 +170,16 @@ class _Update:
         except (OSError, UpstreamError):
             return {}
 
-    def _fetch_packages(self, packages: Collection[Remote]) -> int:
-        """Fetch those that are not there, and put them in their places; returns how many."""
-        missing = [package for package in packages if not self._is_there(package)]
+    def _fetch_packages(self, packages: Collection[Remote]) -> tuple[int, int]:
+        """Fetch those that are not there, and put them in their places.
+
+        Returns how many, and how many the origin has not.
+        """
+        lacking = [package for package in packages if not self._is_there(package)]
+        missing = [package for package in lacking if self._fetch.can_have(package)]
+        absent = len(lacking) - len(missing)
         if not missing:
-            return 0
+            return 0, absent
         waiting: list[Remote] = []
 
         def placed(package: Remote) -> None:
@@ -175,9 +196,10 @@ class _Update:
                 f"{len(faults)} of {len(packages)} packages could not be fetched, so clients see "
                 f"what they saw before. {faults[0]}"
             )
-        for package in waiting:
-            self._put(package)
-        return len(missing)
+        if not absent:
+            for package in waiting:
+                self._put(package)
+        return len(missing), absent
 
     def _is_there(self, package: Remote) -> bool:
         if self._known.get(package.href) == package:

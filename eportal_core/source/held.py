@@ -12,10 +12,12 @@ from pathlib import Path
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Timestamp
 
+from eportal_core.config import Config
 from eportal_core.errors import NotFound, StorageError
 from eportal_core.source.layout import METADATA
+from eportal_core.source.places import Folder
 from eportal_core.source.signing import days_of
-from eportal_core.source.trust import fingerprint
+from eportal_core.source.trust import checked_fingerprint, fingerprint, folder_of, pinned
 from eportal_core.storage import disk_errors
 
 
@@ -36,6 +38,18 @@ class HeldMetadata:
     def size(self) -> int:
         """Bytes."""
         return sum(map(len, self.files.values()))
+
+
+def folder_of_trusted(config: Config) -> Path:
+    """Where the metadata of the source that is trusted is kept, if any was verified.
+
+    Raises:
+        NoSource: nothing is trusted yet.
+        InvalidValue, SourceRefused: a setting cannot be used.
+    """
+    top, wanted = folder_of(config), config["PATCH_SOURCE_FINGERPRINT"]
+    known = checked_fingerprint(wanted) if wanted else fingerprint(pinned(config, Folder(top)))
+    return top / known
 
 
 def held(folder: Path) -> HeldMetadata:
