@@ -87,10 +87,13 @@ class Writer:
         self._aside.mkdir(exist_ok=True)
         descriptor = os.open(self._aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            if not _locked(descriptor, self._aside) or self._folder.exists():
+            if not _locked(descriptor, self._aside):
                 raise Conflict(f"{self._folder} is being written already.")
             for path in self._aside.iterdir():
                 shutil.rmtree(path) if is_folder(path) else path.unlink()
+            if self._folder.exists():
+                self._aside.rmdir()
+                raise Conflict(f"{self._folder} is there already: somebody else was faster.")
             yield
         finally:
             os.close(descriptor)
