@@ -14,6 +14,7 @@ from threading import Event
 import pytest
 import requests
 from starlette.testclient import TestClient
+from tuf.api.metadata import Metadata, Root
 
 from eportal_core import db
 from eportal_core.agent.app import agent_app
@@ -31,7 +32,7 @@ from tests.support.opening import opened
 from tests.support.patches import DB, KERNEL, WEB
 from tests.support.publishing import Publisher
 from tests.support.serving import Served, free_ports, serving
-from tests.support.sources import spoil
+from tests.support.sources import spoil, stranger
 from tests.support.updating import Below
 from tests.support.upstreams import Upstream, upstream
 
@@ -239,6 +240,50 @@ def test_the_upstream_is_away(tmp_path: Path) -> None:
         assert chain.get(unlisted).status_code == 404
 
 
+def unlisted(chain: Chain, count: int) -> set[int]:
+    """What A answers when it is asked for levels that nobody lists."""
+    paths = [f"targets/kernel/files/{number:040x}/1/kpatch.bin" for number in range(count)]
+    return {chain.get(path).status_code for path in paths}
+
+
+def test_a_manifest_that_cannot_be_had_is_asked_for_once_in_a_while(tmp_path: Path) -> None:
+    with chained(tmp_path) as chain:
+        chain.a.ok("libcare", "update")
+        (lost,) = chain.publisher.folder.glob(f"targets/kernel/*.{ONE}.meta.json")
+        manifest = f"/{lost.relative_to(chain.publisher.folder)}"
+        del chain.source.files[manifest]
+        assert unlisted(chain, 10) == {503}
+        assert chain.asked(manifest) == [manifest]
+        # And it hides no other patchset.
+        listed = f"{WEB}/2/kpatch.bin"
+        assert chain.get(f"targets/kernel/files/{listed}").content == original(chain, listed)
+
+
+def test_what_manifests_list_is_known_when_they_were_evicted(tmp_path: Path) -> None:
+    with chained(tmp_path) as chain:
+        chain.a.ok("libcare", "update")
+        assert unlisted(chain, 2) <= {404, 503}
+        asked = len(chain.source.asked)
+        shutil.rmtree(chain.data / "cache")
+        assert unlisted(chain, 5) == {404}
+        assert len(chain.source.asked) == asked
+        assert chain.get(f"targets/kernel/files/{BIN}").content == original(chain, BIN)
+
+
+def test_another_publisher_has_other_files_for_a_level(tmp_path: Path) -> None:
+    with chained(tmp_path) as chain:
+        chain.a.ok("kcare", "update")
+        path = f"targets/kernel/files/{BIN}"
+        assert chain.get(path).content == original(chain, BIN)
+        other = Publisher.start(tmp_path / "other")
+        other.offer("K20270101_01", {WEB: 1}, size=1000)
+        chain.publisher.root.write_bytes(other.root.read_bytes())
+        replace(chain, publisher=other).show()
+        chain.a.ok("libcare", "update")
+        large = f"targets/kernel/files/{WEB}/1/large"
+        assert chain.get(large).content == (other.folder / large).read_bytes()
+
+
 def test_rotated_keys_and_a_blocked_patchset_travel(moving: Chain) -> None:
     b = moving.below("rotated")
     b.ok("kcare", "update")
@@ -274,6 +319,27 @@ def test_roots_before_the_one_that_is_pinned_are_handed_on(tmp_path: Path) -> No
         said = chain.a.ok("kcare", "update")
         assert any("Older roots" in line for line in said)
         assert [path.name for path in known.iterdir()] == ["3.root.json"]
+
+
+def test_a_root_that_was_made_up_on_the_way_does_not_stay(tmp_path: Path) -> None:
+    with chained(tmp_path) as chain:
+        for _ in range(2):
+            chain.publisher.source.rotate("root")
+        chain.show()
+        pinned = chain.publisher.folder / "metadata" / "3.root.json"
+        chain.a.settings["PATCH_SOURCE_ROOT"] = str(pinned)
+        path, thief = "/metadata/2.root.json", stranger()
+        good = chain.source.files[path]
+        forged = Metadata[Root].from_bytes(good)
+        forged.signed.add_key(thief.public_key, Root.type)
+        forged.sign(thief)
+        chain.source.files[path] = forged.to_bytes()
+        chain.a.ok("kcare", "update")
+        (known,) = (chain.data / "source").glob("*/roots")
+        chain.source.files[path] = good
+        chain.a.ok("kcare", "update")
+        assert sorted(path.name[0] for path in known.iterdir()) == ["1", "2", "3"]
+        assert (known / "2.root.json").read_bytes() == good
 
 
 def spoiled(chain: Chain, server: Upstream, path: str) -> Below:

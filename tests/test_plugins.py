@@ -429,6 +429,27 @@ def test_what_is_carried_has_a_plain_name(name: str, installed: Installed, data_
         all_carried(portal)
 
 
+@pytest.mark.parametrize("path", ["../up", "/etc/up", "a//b", ".hidden", "", "a\0"])
+def test_a_file_that_is_carried_stays_in_its_folder(
+    path: str, installed: Installed, data_dir: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "file"
+    source.write_bytes(b"data")
+    checksum = "sha256", hashlib.sha256(b"data").hexdigest()
+
+    class Hostile:
+        @hookimpl
+        def eportal_carried(self, portal: Portal) -> list[Carried]:
+            files = [CarriedFile(path, source, 4, checksum)]
+            return [Carried("firmware", "all", "files", lambda: files, lambda folder: "")]
+
+    installed.plugin("hostile", Hostile())
+    portal = opened(installed.load(), data_dir)
+    with db.connection(), pytest.raises(PluginError, match="What carries firmware/all has a file"):
+        creating.create(portal, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 class Downloads:
     """A product that is made of no archives: what it deploys is one file."""
 

@@ -69,8 +69,10 @@ def apply_command(
         click.echo("No patchsets came")
     for name, told in applied.done.items():
         click.echo(f"{name}: {told}")
-    for name in applied.untaken:
+    for name in applied.untaken[:_NAMED]:
         click.echo(f"{name} is left: no plugin takes it here, or its settings do not name it")
+    if len(applied.untaken) > _NAMED:
+        click.echo(f"{len(applied.untaken) - _NAMED} more are left, too")
     _tell_to_come(applied.to_come)
     if applied.patchsets or applied.done:
         _write_receipt(portal, receipt, directory[0])

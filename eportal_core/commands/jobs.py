@@ -67,7 +67,8 @@ def _for_people(row: dict[str, object]) -> dict[str, object]:
         **row,
         "started": _second(row["started"]),
         "result": result if len(result) <= _WIDTH else f"{result[: _WIDTH - 1]}…",
-        "next": _second(row["next"]) or "when the portal runs",
+        "next": _second(row["next"])
+        or ("" if row["state"] == "running" else "when the portal runs"),
     }
 
 

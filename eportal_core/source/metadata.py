@@ -68,7 +68,7 @@ def current(
         shutil.rmtree(fresh, ignore_errors=True)
     sync_folder(folder)
     if whole:
-        _keep_older_roots(place, folder / "roots")
+        _keep_older_roots(place, folder / "roots", root)
     return found
 
 
@@ -139,11 +139,14 @@ def _check_delegation(top: Targets, product: str) -> None:
         )
 
 
-def _keep_older_roots(place: Place, roots: Path) -> None:
-    """Keep the roots before the oldest one, each proved by the next, as far as they can be had."""
-    oldest = min(roots.glob("*.root.json"), key=lambda path: int(path.name.partition(".")[0]))
+def _keep_older_roots(place: Place, roots: Path, root: bytes) -> None:
+    """Keep the roots before ``root``, each of which has signed the next, as far as can be had.
+
+    Nobody can prove them to whoever knows ``root`` alone: what somebody on the way made up is
+    replaced when the source is asked the next time.
+    """
     try:
-        newer = Metadata[Root].from_file(str(oldest))
+        newer = Metadata[Root].from_bytes(root)
         for number in range(newer.signed.version - 1, 0, -1):
             name = f"{number}.root.json"
             data = place.read(f"{METADATA}/{name}", ROOT_MAX_BYTES)
@@ -152,7 +155,8 @@ def _keep_older_roots(place: Place, roots: Path) -> None:
             older.signed.verify_delegate(Root.type, newer.signed_bytes, newer.signatures)
             if older.signed.version != number:
                 raise SourceRefused(f"{name} has version {older.signed.version}.")
-            write_file(roots / name, data)
+            if not (roots / name).exists() or (roots / name).read_bytes() != data:
+                write_file(roots / name, data)
             newer = older
     except (RepositoryError, UpstreamError) as error:
         log.info("Older roots of the patch source are not handed on: %s", error)

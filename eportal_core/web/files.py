@@ -57,7 +57,8 @@ class _OpenFileResponse(FileResponse):
     Made in a thread, it has read the first piece already: most files need no other one.
     """
 
-    chunk_size = 1 << 18
+    #: A reader that does not read holds so much twice, and there may be many of them.
+    chunk_size = 1 << 17
 
     def __init__(self, file: BinaryIO, media_type: str) -> None:
         super().__init__(
@@ -86,6 +87,7 @@ class _OpenFileResponse(FileResponse):
             {"type": "http.response.start", "status": 200, "headers": self.raw_headers},
         )
         piece, sent = self._first, 0
+        self._first = b""
         while piece:
             sent += len(piece)
             more = sent < self._size

@@ -17,6 +17,7 @@ from eportal_core.types import Carried, CarriedFile
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._+~^@=-]{0,254}"
 #: A product and a name, and a path of a file.
 ID = rf"{_SEGMENT}(/{_SEGMENT}){{1,40}}"
+_PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,40}}")
 
 
 class CarriedFolder:
@@ -96,10 +97,14 @@ def files_of(carried: Carried) -> list[CarriedFile]:
     """All that is here.
 
     Raises:
-        PortalError: what is here is damaged.
+        PortalError: what is here is damaged, or has a path that may lead out of its folder.
     """
     with _named(carried):
-        return list(carried.files())
+        found = list(carried.files())
+    for file in found:
+        if not _PATH.fullmatch(file.path):
+            raise PluginError(f"What carries {id_of(carried)} has a file {file.path!r}: no path.")
+    return found
 
 
 def apply(carried: Carried, folder: CarriedFolder) -> str:
