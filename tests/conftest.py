@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.support.plugins import Installed
 from tests.support.publishing import Publisher
 from tests.support.serving import Served, serving
 from tests.support.updating import Below
+
+# Commands that tests start would inherit that it is ignored, as in a shell's background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
