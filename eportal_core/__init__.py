@@ -23,22 +23,29 @@ from eportal_core.markers import hookimpl
 from eportal_core.patchsets.plugin import PatchsetPlugin
 from eportal_core.patchsets.spec import BUILD_ID, HEX40, PatchsetSpec
 from eportal_core.types import (
+    Caller,
     Carried,
     CarriedFile,
     Check,
     Event,
+    Guide,
     Identity,
     Job,
     Page,
     Product,
     Release,
     ReleasedLevel,
+    SettingsPage,
+    SettingsTest,
     Tree,
 )
 
 if TYPE_CHECKING:
     from eportal_core import http
     from eportal_core.admin.access import require_user
+    from eportal_core.admin.api.operation import Access
+    from eportal_core.admin.login import lead_away, sign_in
+    from eportal_core.admin.ui.visit import Form, View, Visit
     from eportal_core.agent.access import admit, memory_of
     from eportal_core.caching.flights import Flights, while_connected
     from eportal_core.caching.places import held
@@ -58,16 +65,20 @@ if TYPE_CHECKING:
     from eportal_core.web.files import serve_file
 
 _LAZY = {
+    "Access": "eportal_core.admin.api.operation",
     "CarriedFolder": "eportal_core.source.bundle.carried",
     "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
     "Flights": "eportal_core.caching.flights",
+    "Form": "eportal_core.admin.ui.visit",
     "Group": "eportal_core.commands.usage",
     "LatestLevel": "eportal_core.patchsets.levels",
     "PatchsetStore": "eportal_core.patchsets.store",
     "Portal": "eportal_core.portal",
     "Room": "eportal_core.caching.room",
     "Setting": "eportal_core.config",
+    "View": "eportal_core.admin.ui.visit",
+    "Visit": "eportal_core.admin.ui.visit",
     "admit": "eportal_core.agent.access",
     "disk_errors": "eportal_core.storage",
     "download": "eportal_core.downloads",
@@ -75,6 +86,7 @@ _LAZY = {
     "file_stats": "eportal_core.caching.room",
     "held": "eportal_core.caching.places",
     "json_option": "eportal_core.commands.listing",
+    "lead_away": "eportal_core.admin.login",
     "latest_levels": "eportal_core.patchsets.levels",
     "memory_of": "eportal_core.agent.access",
     "pass_portal": "eportal_core.commands.session",
@@ -86,6 +98,7 @@ _LAZY = {
     "serve_file": "eportal_core.web.files",
     "show": "eportal_core.commands.listing",
     "sweep_partial": "eportal_core.caching.room",
+    "sign_in": "eportal_core.admin.login",
     "sync_tree": "eportal_core.storage",
     "while_connected": "eportal_core.caching.flights",
     "write_file": "eportal_core.storage",
@@ -96,8 +109,10 @@ _MODULES = ("http",)
 __all__ = [
     "BUILD_ID",
     "HEX40",
+    "Access",
     "AccessDenied",
     "ArchiveError",
+    "Caller",
     "Carried",
     "CarriedFile",
     "CarriedFolder",
@@ -107,7 +122,9 @@ __all__ = [
     "Entry",
     "Event",
     "Flights",
+    "Form",
     "Group",
+    "Guide",
     "Identity",
     "InvalidValue",
     "Job",
@@ -124,9 +141,13 @@ __all__ = [
     "ReleasedLevel",
     "Room",
     "Setting",
+    "SettingsPage",
+    "SettingsTest",
     "StorageError",
     "Tree",
     "UpstreamError",
+    "View",
+    "Visit",
     "admit",
     "disk_errors",
     "download",
@@ -137,6 +158,7 @@ __all__ = [
     "http",
     "json_option",
     "latest_levels",
+    "lead_away",
     "memory_of",
     "pass_portal",
     "print_json",
@@ -146,6 +168,7 @@ __all__ = [
     "require_user",
     "serve_file",
     "show",
+    "sign_in",
     "sweep_partial",
     "sync_tree",
     "while_connected",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from eportal_core.commands.api_key import api_key_command
 from eportal_core.commands.bundle import bundle_group
 from eportal_core.commands.cache_mode import cache_mode_command
 from eportal_core.commands.clean_releases import clean_releases
@@ -18,6 +19,7 @@ from eportal_core.commands.doctor import doctor_command
 from eportal_core.commands.feed import feed_command
 from eportal_core.commands.jobs import jobs_command
 from eportal_core.commands.key import key_command
+from eportal_core.commands.log import log_command
 from eportal_core.commands.migrate import migrate_command, migratedb_command
 from eportal_core.commands.plugins import plugins_command
 from eportal_core.commands.root import add_action, root_command
@@ -28,6 +30,7 @@ from eportal_core.commands.source import source_group
 from eportal_core.commands.source_trust import trust_command
 from eportal_core.commands.storage import storage_command
 from eportal_core.commands.usage import show_error
+from eportal_core.commands.user import add_user_option, user_command
 from eportal_core.errors import PortalError
 from eportal_core.markers import THE_CORE
 from eportal_core.plugins import Plugins, claim, load
@@ -35,7 +38,7 @@ from eportal_core.plugins import Plugins, claim, load
 PROGRAM = "kc.eportal"
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: Libraries that tell at INFO what they do all day.
-TALKATIVE = ("httpx2", "peewee.migrations", "tuf", "uvicorn.error")
+TALKATIVE = ("httpx2", "peewee.migrations", "starlette_admin", "tuf", "uvicorn.error")
 
 
 def build(plugins: Plugins) -> click.Group:
@@ -62,10 +65,13 @@ def _core_commands(plugins: Plugins) -> click.Group:
         feed_command,
         key_command(list(plugins.products().values())),
         server_command,
+        user_command,
+        api_key_command,
         source_group,
         bundle_group,
         cache_mode_command,
         jobs_command,
+        log_command,
         storage_command,
         config_command,
         plugins_command,
@@ -82,6 +88,7 @@ def _core_commands(plugins: Plugins) -> click.Group:
         None,
         "remove patchsets that no feed needs; with DRY_RUN=1, only tell which",
     )
+    add_user_option(cli)
     return cli
 
 

@@ -111,6 +111,31 @@ class AccessDenied(PortalError):
     status = 401
 
 
+class Forbidden(PortalError):
+    """Whoever asks is known, and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class TooLarge(PortalError):
+    """The request is larger than anything that makes sense."""
+
+    code = "too-large"
+    status = 413
+
+
+class TooOften(PortalError):
+    """The same was tried too often; ``wait`` is in seconds."""
+
+    code = "too-often"
+    status = 429
+
+    def __init__(self, sentence: str, wait: int) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
 class _Fixed(PortalError):
     """An error of one sentence."""
 

@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     import click
     from starlette.routing import BaseRoute
 
+    from eportal_core.admin.ui.visit import View
     from eportal_core.config import Setting
     from eportal_core.portal import Portal
     from eportal_core.storage import Entry
     from eportal_core.types import (
+        Caller,
         Carried,
         Check,
         Event,
+        Guide,
         Identity,
         Job,
         Page,
         Product,
         Release,
+        SettingsPage,
         Tree,
     )
 
@@ -171,6 +175,58 @@ def eportal_navigation(portal: Portal) -> Sequence[Page]:
 
     Asks every plugin, once at start. A title or path that is taken stops the start, as does a path
     that is not below ``/admin``.
+    """
+
+
+@hookspec
+def eportal_views(portal: Portal) -> Sequence[View]:
+    """Pages that look as the portal's own; ``eportal_navigation`` leads to them.
+
+    A template ``page.html`` in the folder ``templates`` of the plugin's package is called
+    ``<plugin>/page.html``, begins with ``{% extends "layout.html" %}`` and fills the block
+    ``content``; ``plugin`` is the name of its entry point.
+
+    Asks every plugin, once at start. A method and path that is taken stops the start.
+    """
+
+
+@hookspec
+def eportal_settings_pages(portal: Portal) -> Sequence[SettingsPage]:
+    """Pages of settings, as the core's page of the patch source: each shows what is set, where
+    that was set, changes what may change, and tries it. The navigation shows them.
+
+    Asks every plugin, once at start. A title or path that is taken stops the start, as does a path
+    that is not ``/admin/settings/`` and a word, or a setting that there is not.
+    """
+
+
+@hookspec
+def eportal_guides(portal: Portal) -> Sequence[Guide]:
+    """Chapters of ``/admin/docs/``: how hosts are set up, with the portal's address and a key.
+
+    Asks every plugin, each time the page is shown.
+    """
+
+
+@hookspec
+def eportal_login_links(portal: Portal) -> Sequence[Page]:
+    """Other ways to log in, as buttons below the form; each leads below ``/admin``.
+
+    The path is called with ``next``, where the user was going. When it knows who that is, it
+    answers with what ``sign_in`` returns.
+
+    Asks every plugin, once at start and when a login of its own fails. A title or path that is
+    taken stops the start.
+    """
+
+
+@hookspec(firstresult=True)
+def eportal_logout(portal: Portal, caller: Caller) -> str | None:
+    """Where the browser of a user who has just logged out goes, a path below ``/admin``.
+
+    Stops at the first answer; a plugin answers for users of its own backend and returns None for
+    others. The session is over already, also when this fails. To go on to another host, answer
+    the path with ``lead_away``.
     """
 
 

@@ -149,12 +149,21 @@ def get(
     Raises:
         UpstreamError: there is no answer, or, inside the block, the rest of it does not come.
     """
-    try:
-        with _answer(session, url, headers) as response:
-            yield response
-    except requests.RequestException as error:
-        reason = _reason(error).replace(url, shown(url))
-        raise UpstreamError(f"{shown(url)} cannot be had: {reason}.") from error
+    with _exchange(session, "GET", url, headers=headers) as response:
+        yield response
+
+
+@contextmanager
+def post(
+    session: requests.Session, url: str, form: Mapping[str, str]
+) -> Iterator[requests.Response]:
+    """The answer to a form, its body not read yet; it is sent to no other address than ``url``.
+
+    Raises:
+        UpstreamError: there is no answer, or, inside the block, the rest of it does not come.
+    """
+    with _exchange(session, "POST", url, data=dict(form), allow_redirects=False) as response:
+        yield response
 
 
 def read(session: requests.Session, url: str, limit: int) -> bytes:
@@ -166,13 +175,26 @@ def read(session: requests.Session, url: str, limit: int) -> bytes:
     """
     with get(session, url) as response:
         check_status(response, url)
-        check_packing(response, url)
-        body = bytearray()
-        for piece in pieces(response, url):
-            body += piece
-            if len(body) > limit:
-                raise WrongBytes(f"{shown(url)} is longer than {limit} bytes.")
-        return bytes(body)
+        return body(response, url, limit)
+
+
+def body(response: requests.Response, url: str, limit: int, seconds: float | None = None) -> bytes:
+    """The whole body of an answer, at most ``limit`` bytes, which comes within ``seconds``.
+
+    Raises:
+        WrongBytes: it is longer.
+        UpstreamError: it takes longer, or stops.
+    """
+    check_packing(response, url)
+    started = time.monotonic()
+    found = bytearray()
+    for piece in pieces(response, url):
+        found += piece
+        if len(found) > limit:
+            raise WrongBytes(f"{shown(url)} is longer than {limit} bytes.")
+        if seconds is not None and time.monotonic() - started > seconds:
+            raise UpstreamError(f"{shown(url)} takes longer than {seconds:g} seconds.")
+    return bytes(found)
 
 
 def check_status(response: requests.Response, url: str) -> None:
@@ -215,11 +237,23 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+@contextmanager
+def _exchange(
+    session: requests.Session, method: str, url: str, **options: Any
+) -> Iterator[requests.Response]:
+    try:
+        with _answer(session, method, url, options) as response:
+            yield response
+    except requests.RequestException as error:
+        reason = _reason(error).replace(url, shown(url))
+        raise UpstreamError(f"{shown(url)} cannot be had: {reason}.") from error
+
+
 def _answer(
-    session: requests.Session, url: str, headers: Mapping[str, str] | None
+    session: requests.Session, method: str, url: str, options: dict[str, Any]
 ) -> requests.Response:
     try:
-        return session.get(url, headers=headers, stream=True)
+        return session.request(method, url, stream=True, **options)
     # The libraries read addresses and dates of an answer without expecting that they are none.
     except (ValueError, urllib3.exceptions.HTTPError) as error:
         raise requests.RequestException(error) from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from eportal_core.patchsets.store import PatchsetStore
+    from eportal_core.portal import Portal
     from eportal_core.source.bundle.carried import CarriedFolder
 
 
@@ -138,14 +139,38 @@ class Page:
 
 @dataclass(frozen=True)
 class Identity:
-    """A user whom an authentication backend knows; a readonly one may see all and change nothing.
+    """A user whom an authentication backend knows.
 
     backend: the name of the backend, so that two users of one name are not taken for one.
+    readonly: what the backend says at each login; None leaves it to the portal, where a new user is
+    readonly until an administrator says otherwise. description: of a user who is new here.
     """
 
     username: str
     backend: str
-    readonly: bool = True
+    readonly: bool | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls the admin side, once it is known; a readonly one may see all and change nothing.
+
+    backend: who knows the user. means: ``session``, ``password`` or ``API key NAME``.
+    products, feeds: what an API key is for, None for all.
+    """
+
+    username: str
+    backend: str
+    readonly: bool
+    means: str
+    products: tuple[str, ...] | None = None
+    feeds: tuple[str, ...] | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may not call everything that its user may."""
+        return self.products is not None or self.feeds is not None
 
 
 @dataclass(frozen=True)
@@ -170,3 +195,51 @@ class Check:
     ok: bool
     finding: str
     advice: str = ""
+
+
+@dataclass(frozen=True)
+class SettingsTest:
+    """A button of a page of settings that tries what is saved.
+
+    button: what it says. run: tries, with what was typed into the fields, and tells of each step
+    as it ends; the first that is not ok is the last. A ``PortalError`` is told, too. It runs in a
+    thread, on a database connection.
+    asks: fields by name, with their labels; what is typed into ``password`` is not shown.
+    """
+
+    button: str
+    run: Callable[[Portal, Mapping[str, str]], Iterable[Check]]
+    asks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SettingsPage:
+    """A page of settings of the core or of the plugin, below ``/admin/settings/``.
+
+    settings: their names in the order of the page, with what the page calls them. Those that are
+    ``runtime`` can be changed there, unless the file or the environment sets them; all others
+    are shown. help: one or two sentences above them. choices: for a list, what may be ticked.
+    """
+
+    title: str
+    path: str
+    settings: Mapping[str, str]
+    help: str = ""
+    test: SettingsTest | None = None
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A chapter of ``/admin/docs/``: how hosts are set up for what the plugin brings.
+
+    text: a paragraph. steps: what each is about, and the commands or the file to copy, where
+    ``@ADDRESS@`` stands for the portal's own address and ``@KEY@`` for a key.
+    product: the chapter is about keys that have it; empty for any key. order: smaller comes first.
+    """
+
+    title: str
+    text: str
+    steps: tuple[tuple[str, str], ...]
+    product: str = ""
+    order: int = 100

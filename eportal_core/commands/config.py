@@ -8,17 +8,12 @@ import textwrap
 import click
 
 from eportal_core.commands.listing import json_option, print_json
-from eportal_core.commands.session import Session, pass_session
-from eportal_core.commands.session import session as this_session
+from eportal_core.commands.secret import FROM_INPUT, read_secret
+from eportal_core.commands.session import pass_portal, session
 from eportal_core.commands.usage import Group
 from eportal_core.config import Config
-from eportal_core.errors import InvalidValue
 from eportal_core.operations import settings
-
-#: Stands for a value that is read from standard input.
-_FROM_INPUT = "-"
-#: A longer input is no value, characters.
-_LONGEST = 100_000
+from eportal_core.portal import Portal
 
 
 @click.group(
@@ -32,7 +27,7 @@ _LONGEST = 100_000
 @click.pass_context
 def config_command(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is None:
-        _show(this_session().config, as_json)
+        _show(session().config, as_json)
     elif as_json:
         raise click.UsageError("argument --json: not allowed with a command", context)
 
@@ -49,24 +44,23 @@ def config_command(context: click.Context, as_json: bool) -> None:
     help="value as in the environment; - reads it from standard input; without one, a terminal is "
     "asked for it and does not show it",
 )
-@pass_session
-def set_command(session: Session, name: str, value: str | None) -> None:
-    config = session.config
+@pass_portal
+def set_command(portal: Portal, name: str, value: str | None) -> None:
     if value is None and not sys.stdin.isatty():
         raise click.UsageError("the following arguments are required: value")
-    settings.put(config, name, _input(name) if value in (None, _FROM_INPUT) else value)
-    _show_one(config, name)
+    given = read_secret(name) if value in (None, FROM_INPUT) else value
+    settings.put(portal.config, name, given)
+    _show_one(portal.config, name)
 
 
 @config_command.command(
     "unset", help="forget what config set has set", short_help="unset a runtime setting"
 )
 @click.argument("name", help="name of the setting")
-@pass_session
-def unset_command(session: Session, name: str) -> None:
-    config = session.config
-    settings.drop(config, name)
-    _show_one(config, name)
+@pass_portal
+def unset_command(portal: Portal, name: str) -> None:
+    settings.drop(portal.config, name)
+    _show_one(portal.config, name)
 
 
 def _show(config: Config, as_json: bool) -> None:
@@ -94,20 +88,3 @@ def _show_one(config: Config, name: str) -> None:
     """The value that counts, which need not be the one that was just set, and why it does."""
     value = config.value(name)
     click.echo(f"{name} = {value.shown()}  # {value.source}")
-
-
-def _input(name: str) -> str:
-    """One line of standard input; at a terminal, what is typed is not shown.
-
-    Raises:
-        InvalidValue: it is no text, or too long to be a value.
-    """
-    if sys.stdin.isatty():
-        return click.prompt(name, default="", hide_input=True, show_default=False)
-    try:
-        text = sys.stdin.read(_LONGEST + 1)
-    except UnicodeDecodeError:
-        raise InvalidValue(f"The value of {name} is not UTF-8.") from None
-    if len(text) > _LONGEST:
-        raise InvalidValue(f"The value of {name} is longer than {_LONGEST} characters.")
-    return text.removesuffix("\n").removesuffix("\r")

@@ -61,6 +61,7 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
         advice = "Free some space: see kc.eportal storage and kc.eportal --clean-releases."
         yield Check(name, enough, f"{folder}, {free >> 20} MiB free", advice)
     yield check_source(portal, updating=is_running(JOB, portal.config.data_dir))
+    yield _check_hosts(portal)
     clones = [row for row in queries.servers() if row["clones"]]
     for row in clones:
         yield Check(
@@ -71,6 +72,12 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
         )
     if not clones:
         yield Check("server ids", True, "each is used by one machine")
+
+
+def _check_hosts(portal: Portal) -> Check:
+    if names := portal.config["ALLOWED_HOSTS"]:
+        return Check("host names", True, f"the admin side answers as {', '.join(names)}")
+    return Check("host names", True, "the admin side answers as any: see ALLOWED_HOSTS")
 
 
 def _plugin_checks(portal: Portal) -> Iterator[Check]:

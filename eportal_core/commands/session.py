@@ -13,6 +13,7 @@ import click
 from eportal_core import db
 from eportal_core.config import Config, load
 from eportal_core.models import Actor, acting
+from eportal_core.operations.names import shown_address
 from eportal_core.plugins import Plugins
 from eportal_core.portal import Portal, open_portal
 
@@ -49,13 +50,14 @@ def pass_session(function: Callable[Concatenate[Session, P], R]) -> Callable[P, 
 def pass_portal(function: Callable[Concatenate[Portal, P], R]) -> Callable[P, R]:
     """The command is called with the open portal first, on a database connection of its own.
 
-    What it changes is recorded as done by the user who typed it, also through sudo.
+    What it changes is recorded as done by the user who typed it, also through sudo, from the
+    address whence they came by SSH, or else from their terminal.
     """
 
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
         portal = session().portal
-        with db.connection(), acting(Actor(_user(), "command line")):
+        with db.connection(), acting(Actor(_user(), _source(), "command line")):
             return function(portal, *args, **kwargs)
 
     return command
@@ -69,6 +71,18 @@ def session() -> Session:
 
 def _user() -> str:
     return os.environ.get("SUDO_USER") or _login_name()
+
+
+def _source() -> str:
+    # Source: ssh(1), ENVIRONMENT: the client's address stands first.
+    if address := shown_address(os.environ.get("SSH_CONNECTION", "").partition(" ")[0]):
+        return address
+    for stream in (0, 1, 2):
+        try:
+            return os.ttyname(stream).removeprefix("/dev/")
+        except OSError:
+            continue
+    return ""
 
 
 def _login_name() -> str:

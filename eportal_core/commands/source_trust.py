@@ -8,6 +8,7 @@ import click
 
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
+from eportal_core.operations.trust import pin
 from eportal_core.portal import Portal
 from eportal_core.source.client import open_place
 
@@ -35,7 +36,6 @@ def trust_command(portal: Portal, root: Path | None, fingerprint: str | None, ye
         raise click.UsageError("only one of --root, --fingerprint and --yes may be given")
     if root is not None:
         data = trust.read_root(root)
-        trust.pin(portal.config, data)
     else:
         with open_place(portal.config) as place:
             if fingerprint is not None:
@@ -49,5 +49,4 @@ def trust_command(portal: Portal, root: Path | None, fingerprint: str | None, ye
             click.echo("through this address. Nothing is trusted yet. If they are the same:")
             click.echo(f"kc.eportal source trust --fingerprint {found}")
             return
-        trust.pin(portal.config, data)
-    click.echo(f"{trust.fingerprint(data)} is trusted")
+    click.echo(f"{pin(portal, data)} is trusted")

@@ -82,6 +82,34 @@ class FeedPatchset(RecordedTable):
         primary_key = peewee.CompositeKey("feed", "patchset")
 
 
+class LatestLevel(Table):
+    """The highest levels that a feed has enabled for a target, of the product that checks in.
+
+    rank: how many levels are above it, 0 for the latest; there are ``RANKS`` of them at most.
+    True unless the feed is in ``StaleFeed``; ``operations.latest`` makes it true.
+    """
+
+    RANKS = 20
+
+    feed = peewee.TextField()
+    target = peewee.TextField()
+    rank = peewee.IntegerField()
+    level = peewee.BigIntegerField()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("feed", "target", "rank")
+        without_rowid = True
+
+
+class StaleFeed(Table):
+    """A feed of which something was enabled or disabled since its ``LatestLevel`` was computed.
+
+    Triggers enter it (``db.search``), in the transaction of the change.
+    """
+
+    feed = peewee.TextField(primary_key=True)
+
+
 def of_product(patchset: peewee.ForeignKeyField, product: str) -> Any:
     """The condition that a column with a patchset's id, such as ``Level.patchset``, is of one."""
     return patchset.startswith(Patchset.key(product, ""))

@@ -82,8 +82,7 @@ def remove(portal: Portal, name: str) -> int:
         NotFound: there is no such feed.
         InvalidValue: it is ``main``.
     """
-    if name == MAIN:
-        raise InvalidValue(f"Feed {MAIN} cannot be removed.")
+    check_removable(name)
     with db.database.atomic():
         feed = get(name)
         keys = list(Key.select().where(Key.feed == feed))
@@ -96,6 +95,12 @@ def remove(portal: Portal, name: str) -> int:
         feed.drop()
     portal.announce(Event("feed.removed", name))
     return len(keys)
+
+
+def check_removable(name: str) -> None:
+    """Raises: InvalidValue: it is ``main``."""
+    if name == MAIN:
+        raise InvalidValue(f"Feed {MAIN} cannot be removed.")
 
 
 def _check(deploy_after: int, channel: str) -> None:

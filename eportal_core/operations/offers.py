@@ -21,6 +21,7 @@ from eportal_core.models import (
     Offer,
     Patchset,
     now,
+    put_all,
     record,
 )
 from eportal_core.operations.states import set_state, tell
@@ -192,9 +193,8 @@ def _take(row: Offer, fresh: Offer) -> bool:
 def _write(fresh: Sequence[Offer], changed: Sequence[Offer]) -> None:
     for batch in peewee.chunked([row.__data__ for row in fresh], 50):
         Offer.insert_many(batch).execute()
-    for row in changed:
-        row.save()
-    record([*fresh, *changed])
+    record(fresh)
+    put_all(changed)
 
 
 def _disable(blocked: Collection[str], lately: Collection[str]) -> list[tuple[str, Patchset]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from eportal_core import db
-from eportal_core.errors import ArchiveError, InvalidValue, NotFound
+from eportal_core.errors import ArchiveError, Conflict, InvalidValue, NotFound
 from eportal_core.models import (
     DISABLED,
     ENABLED,
@@ -19,7 +22,7 @@ from eportal_core.models import (
 )
 from eportal_core.operations import feeds, offers
 from eportal_core.operations.names import is_plain, told
-from eportal_core.operations.states import set_state, states_in, tell
+from eportal_core.operations.states import others, set_state, states_in, tell
 from eportal_core.portal import Portal
 from eportal_core.types import Event, Product, Release
 
@@ -91,17 +94,12 @@ def enable(portal: Portal, product: Product, name: str, feed: str) -> None:
         NotFound: it is not here, or there is no such feed.
         Conflict: the patch source has blocked it.
     """
-
-    def wanted(named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
-        offers.refuse_blocked(product, named.name)
-        return [named]
-
-    _apply(portal, product, name, feed, ENABLED, wanted)
+    manage(portal, product, name, {feed: "enable"})
 
 
 def disable(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Disable one patchset in ``feed``: automatic and mass enabling will skip it."""
-    _apply(portal, product, name, feed, DISABLED, lambda named, states: [named])
+    manage(portal, product, name, {feed: "disable"})
 
 
 def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
@@ -109,30 +107,79 @@ def enable_upto(portal: Portal, product: Product, name: str, feed: str) -> None:
 
     What the patch source has disabled is left to those who enable it by name.
     """
-
-    def wanted(last: Patchset, states: Mapping[str, str]) -> list[Patchset]:
-        skipped = offers.overrule(product, states)
-        return [
-            patchset
-            for patchset in all_of(product)
-            if patchset.position <= last.position
-            and skipped.get(patchset.id, UNDEPLOYED) in (UNDEPLOYED, ENABLED)
-        ]
-
-    _apply(portal, product, name, feed, ENABLED, wanted)
+    manage(portal, product, name, {feed: "enable-upto"})
 
 
 def undeploy_downto(portal: Portal, product: Product, name: str, feed: str) -> None:
     """Take ``name`` and everything newer out of ``feed``; disabled ones stay disabled."""
+    manage(portal, product, name, {feed: "undeploy-downto"})
 
-    def wanted(first: Patchset, states: Mapping[str, str]) -> list[Patchset]:
-        return [
-            patchset
-            for patchset in reversed(all_of(product))
-            if patchset.position >= first.position and states.get(patchset.id) == ENABLED
-        ]
 
-    _apply(portal, product, name, feed, UNDEPLOYED, wanted)
+def manage(
+    portal: Portal, product: Product, name: str, actions: Mapping[str, str], *, mark: str = ""
+) -> dict[str, int]:
+    """Do in each feed what ``actions`` says, one of ``ACTIONS``: in all of them, or in none.
+
+    mark: of the ``Planned`` that somebody was shown and agreed to; empty when nobody was. Returns
+    how many patchsets have another state now, by feed.
+
+    Raises:
+        NotFound: it is not here, or there is no such feed.
+        Conflict: the patch source has blocked it, or what was shown is not what would be done.
+    """
+    # Chosen in the transaction: nobody deletes one of them meanwhile.
+    with db.database.atomic():
+        plans = planned(product, name, actions)
+        if mark and mark != mark_of(plans):
+            raise Conflict(f"Somebody changed the feeds meanwhile, and nothing of {name} was done.")
+        changed = [set_state(each.patchsets, each.feed, each.state, each.rows) for each in plans]
+    for plan, ids in zip(plans, changed, strict=True):
+        _tell(portal, product, plan, ids)
+    return {plan.feed: len(ids) for plan, ids in zip(plans, changed, strict=True)}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is to be done in a feed: ``patchsets`` come to ``state``, whatever state they have.
+
+    named: the one that was named. rows: the states of before, by patchset.
+    """
+
+    feed: str
+    state: str
+    named: Patchset
+    patchsets: Sequence[Patchset]
+    rows: Mapping[str, FeedPatchset]
+
+    @property
+    def changed(self) -> list[Patchset]:
+        """Those that have another state."""
+        return others(self.patchsets, self.state, self.rows)
+
+
+def planned(product: Product, name: str, actions: Mapping[str, str]) -> list[Planned]:
+    """What ``manage`` does with these arguments; the caller holds the transaction, or a snapshot.
+
+    Raises:
+        NotFound, Conflict: as from ``manage``.
+        InvalidValue: there is no such action.
+    """
+    named = get(product, name)
+    plans = []
+    for feed, action in actions.items():
+        if action not in ACTIONS:
+            raise InvalidValue(f"{told(action)} is none of {', '.join(ACTIONS)}.")
+        state, choose = ACTIONS[action]
+        rows = states_in(product.name, feeds.get(feed).name)
+        states = {patchset: row.state for patchset, row in rows.items()}
+        plans.append(Planned(feed, state, named, choose(product, named, states), rows))
+    return plans
+
+
+def mark_of(plans: Sequence[Planned]) -> str:
+    """A text that is another one whenever something else would be done."""
+    done = [(plan.feed, plan.state, [each.id for each in plan.changed]) for plan in plans]
+    return hashlib.sha256(repr(done).encode()).hexdigest()[:20]
 
 
 def unroll(portal: Portal, product: Product, name: str, *, delete: bool = False) -> None:
@@ -293,26 +340,52 @@ def _store(product: Product, release: Release) -> Patchset:
     return patchset
 
 
-def _apply(
-    portal: Portal,
-    product: Product,
-    name: str,
-    feed: str,
-    state: str,
-    wanted: Callable[[Patchset, Mapping[str, str]], list[Patchset]],
-) -> None:
-    """Bring to ``state`` what ``wanted`` chooses, given the patchset ``name`` and all states."""
-    # Chosen in the transaction: nobody deletes one of them meanwhile.
-    with db.database.atomic():
-        named = get(product, name)
-        rows = states_in(product.name, feeds.get(feed).name)
-        states = {patchset: row.state for patchset, row in rows.items()}
-        patchsets = wanted(named, states)
-        changed = set_state(patchsets, feed, state, rows)
-    tell(portal, changed, patchsets, feed, state)
-    if named not in patchsets:
-        skipped = offers.overrule(product, states)
-        if named.id in skipped:
-            log.info("%s is %s in %s and was skipped", name, skipped[named.id], feed)
-        else:
-            tell(portal, set(), [named], feed, state)
+def _one_to_enable(product: Product, named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+    offers.refuse_blocked(product, named.name)
+    return [named]
+
+
+def _one(product: Product, named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+    return [named]
+
+
+def _all_upto(product: Product, named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+    skipped = offers.overrule(product, states)
+    return [
+        patchset
+        for patchset in all_of(product)
+        if patchset.position <= named.position
+        and skipped.get(patchset.id, UNDEPLOYED) in (UNDEPLOYED, ENABLED)
+    ]
+
+
+def _all_downto(product: Product, named: Patchset, states: Mapping[str, str]) -> list[Patchset]:
+    return [
+        patchset
+        for patchset in reversed(all_of(product))
+        if patchset.position >= named.position and states.get(patchset.id) == ENABLED
+    ]
+
+
+#: Chooses patchsets, given the one that is named and the states of all in a feed, by patchset.
+Choose: TypeAlias = Callable[[Product, Patchset, Mapping[str, str]], list[Patchset]]
+#: What can be done in a feed: the state that patchsets come to, and which of them.
+ACTIONS: Mapping[str, tuple[str, Choose]] = {
+    "enable-upto": (ENABLED, _all_upto),
+    "enable": (ENABLED, _one_to_enable),
+    "disable": (DISABLED, _one),
+    "undeploy-downto": (UNDEPLOYED, _all_downto),
+}
+
+
+def _tell(portal: Portal, product: Product, plan: Planned, changed: Set[str]) -> None:
+    tell(portal, changed, plan.patchsets, plan.feed, plan.state)
+    if plan.named in plan.patchsets:
+        return
+    states = {patchset: row.state for patchset, row in plan.rows.items()}
+    skipped = offers.overrule(product, states)
+    if plan.named.id in skipped:
+        state = skipped[plan.named.id]
+        log.info("%s is %s in %s and was skipped", plan.named.name, state, plan.feed)
+    else:
+        tell(portal, set(), [plan.named], plan.feed, plan.state)

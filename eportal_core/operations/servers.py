@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +12,45 @@ import peewee
 from eportal_core import db
 from eportal_core.errors import InvalidValue, KeyDisabled, KeyFull, NotFound, UnknownKey
 from eportal_core.models import Checkin, Facts, Key, Server, now, record
-from eportal_core.operations.names import check_hostname, check_tags, is_plain, random_id
+from eportal_core.operations.names import check_hostname, check_tags, is_plain, random_id, told
 from eportal_core.portal import Portal
 from eportal_core.types import Event
 
 _SQL_VARIABLES = 500
+
+
+@dataclass(frozen=True)
+class Among:
+    """The servers that somebody may change: those whose key has one of these feeds and products.
+
+    None stands for all.
+    """
+
+    feeds: Sequence[str] | None = None
+    products: Sequence[str] | None = None
+
+    def conditions(self, portal: Portal) -> list[Any]:
+        """What a query of ``Server`` is narrowed by."""
+        found: list[Any] = []
+        if self.feeds is not None:
+            in_feeds = Key.select(Key.key).where(Key.feed.in_(list(self.feeds)))
+            found.append(Server.key.in_(in_feeds))
+        if self.products is not None:
+            found.append(Server.key.in_(keys_with(portal, self.products)))
+        return found
+
+
+ALL = Among()
+
+
+def keys_with(portal: Portal, products: Sequence[str]) -> list[str]:
+    """The keys that have one of these products, be it as one of the default ones."""
+    default = any(portal.products[name].default for name in products if name in portal.products)
+    return [
+        key.key
+        for key in Key.select(Key.key, Key.products)
+        if (default if key.products is None else not set(products).isdisjoint(key.products))
+    ]
 
 
 def get(server_id: str) -> Server:
@@ -44,7 +80,7 @@ def register(portal: Portal, key: str, hostname: str, ip: str) -> Server:
             raise UnknownKey
         if not row.enabled:
             raise KeyDisabled
-        if row.server_limit and _count(row) >= row.server_limit:
+        if row.server_limit and count_of(row) >= row.server_limit:
             raise KeyFull
         server = Server.new(id=random_id(), key=row, hostname=hostname)
         Checkin.create(server=server)
@@ -109,7 +145,14 @@ def clean_inactive(portal: Portal) -> int:
     return count
 
 
-def delete(portal: Portal, *, hostname: str = "", ip: str = "", server_id: str = "") -> int:
+def delete(
+    portal: Portal,
+    *,
+    hostname: str = "",
+    ip: str = "",
+    server_id: str = "",
+    among: Among = ALL,
+) -> int:
     """Remove the servers that match everything given; returns how many.
 
     Raises:
@@ -125,12 +168,85 @@ def delete(portal: Portal, *, hostname: str = "", ip: str = "", server_id: str =
     if not wanted:
         raise InvalidValue("Name at least one of hostname, ip and server_id.")
     with db.database.atomic():
+        wanted += among.conditions(portal)
         count = drop(Server.select().join(Facts).where(*wanted))
-    portal.announce(Event("server.cleaned", str(count)))
+    if count:
+        portal.announce(Event("server.cleaned", str(count)))
     return count
 
 
-def _count(key: Key) -> int:
+def delete_found(portal: Portal, find: Callable[[], Sequence[str]], among: Among = ALL) -> int:
+    """Remove servers as long as ``find`` finds some, a few hundred ids at a time.
+
+    Each lot is looked for and removed in one transaction: a server that is heard of meanwhile is
+    found no more, and check-ins wait for one lot and not for all.
+    """
+    return sum(deleting(portal, find, among))
+
+
+def deleting(
+    portal: Portal, find: Callable[[], Sequence[str]], among: Among = ALL
+) -> Iterator[int]:
+    """As ``delete_found``; yields how many servers went with each lot."""
+    while True:
+        with db.database.atomic():
+            ids = find()
+            removed = drop(_these(portal, ids, among))
+        if not removed:
+            return
+        portal.announce(Event("server.cleaned", str(removed)))
+        yield removed
+
+
+def change_tags(
+    portal: Portal,
+    ids: Sequence[str],
+    change: Callable[[str], str],
+    among: Among = ALL,
+) -> int:
+    """Give each server the tags that ``change`` makes of its own; returns how many there are.
+
+    Raises:
+        InvalidValue: a server would have tags that cannot be shown, or too many; none is changed.
+    """
+    with db.database.atomic():
+        there = list(_these(portal, ids, among))
+        changed = [each.id for each in there if store_tags(each.id, change(each.tags or ""))]
+    for server_id in changed:
+        announce_tags(portal, server_id)
+    return len(there)
+
+
+def move(portal: Portal, ids: Sequence[str], key: str, among: Among = ALL) -> int:
+    """Give servers another key, and so its feed and products; returns how many there are.
+
+    Raises:
+        NotFound: there is no such key.
+        KeyFull: it has no place for all of them; none is moved.
+    """
+    with db.database.atomic():
+        row = Key.get_or_none(key=key) if is_plain(key) else None
+        if row is None:
+            raise NotFound(f"There is no key {told(key)}.")
+        there = list(_these(portal, ids, among))
+        moving = [each for each in there if each.key_id != row.key]
+        if moving and row.server_limit and count_of(row) + len(moving) > row.server_limit:
+            raise KeyFull
+        for each in moving:
+            each.key = row
+            each.put()
+    for each in moving:
+        portal.announce(Event("server.moved", each.id, row.feed_id))
+    return len(there)
+
+
+def _these(portal: Portal, ids: Sequence[str], among: Among) -> Any:
+    """The servers of these ids that are there and may be changed."""
+    return Server.select().where(Server.id.in_(list(ids)), *among.conditions(portal))
+
+
+def count_of(key: Key) -> int:
+    """How many servers have the key."""
     return Server.select().where(Server.key == key).count()
 
 

@@ -1,21 +1,24 @@
-"""Set and unset runtime settings: ``DATA_DIR/config/config.json``."""
+"""Set and unset runtime settings: ``DATA_DIR/config/config.json``; the user log tells of it."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from eportal_core import db
 from eportal_core.config import Config, Setting
 from eportal_core.config.checks import from_text
 from eportal_core.config.literal import BadValue
 from eportal_core.config.runtime import raw
+from eportal_core.config.values import Value
 from eportal_core.errors import InvalidValue, NotFound
+from eportal_core.models import note
 from eportal_core.storage import disk_errors, written_aside
 
 log = logging.getLogger("eportal.settings")
@@ -25,24 +28,38 @@ def put(config: Config, name: str, text: str) -> None:
     """Set a runtime setting to the value that ``text`` stands for in the environment.
 
     Raises:
+        as ``put_all``.
+    """
+    put_all(config, {name: text})
+
+
+def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
+    """Set several at once, as ``put``, or none of them; None unsets.
+
+    Raises:
         NotFound: there is no such setting.
         InvalidValue: it is no runtime setting, or the text is no value of it.
         SourceRefused: it names a file that is no root of a patch source.
         ConfigError: the file is damaged.
         StorageError: the disk refused.
     """
-    setting = _runtime_setting(config, name)
-    try:
-        value = from_text(setting, text)
-    except BadValue as reason:
-        raise InvalidValue(f"{reason}.") from None
-    if isinstance(value, str):
-        _check_form(config, name, value)
-    with _changing(config) as values:
-        values[name] = value
-        if value is None:
+    settings = {name: _runtime_setting(config, name) for name in texts}
+    given = {}
+    for name, setting in settings.items():
+        text = texts[name]
+        try:
+            given[name] = None if text is None else from_text(setting, text)
+        except BadValue as reason:
+            raise InvalidValue(f"{reason}.") from None
+    for name, value in given.items():
+        if isinstance(value, str):
+            _check_form(config, name, value)
+    with _changing(config, list(settings.values())) as values:
+        values.update(given)
+        for name in [name for name, value in given.items() if value is None]:
             del values[name]
-    log.info("%s was set", name)
+    for name in given:
+        log.info("%s was set", name)
 
 
 def drop(config: Config, name: str) -> None:
@@ -51,8 +68,8 @@ def drop(config: Config, name: str) -> None:
     Raises:
         NotFound, InvalidValue, ConfigError, StorageError: as from ``put``.
     """
-    _runtime_setting(config, name)
-    with _changing(config) as values:
+    setting = _runtime_setting(config, name)
+    with _changing(config, [setting]) as values:
         values.pop(name, None)
     log.info("%s was unset", name)
 
@@ -87,8 +104,11 @@ def _check_form(config: Config, name: str, value: str) -> None:
 
 
 @contextmanager
-def _changing(config: Config) -> Iterator[dict[str, object]]:
-    """What the file has, to be changed by one process at a time; then written, whole or not."""
+def _changing(config: Config, settings: Sequence[Setting]) -> Iterator[dict[str, object]]:
+    """What the file has, to be changed by one process at a time; then written, whole or not.
+
+    What became of ``settings`` is recorded, unless the disk refuses the file.
+    """
     assert config.runtime is not None
     path = config.runtime.path
     with disk_errors(path.parent):
@@ -96,7 +116,28 @@ def _changing(config: Config) -> Iterator[dict[str, object]]:
         with (path.parent / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             values = raw(path)
+            before = dict(values)
             yield values
-            with written_aside(path, path.with_name(f"{path.name}.new")) as file:
-                os.fchmod(file.fileno(), 0o600)
-                file.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")
+            with db.database.atomic():
+                for setting in settings:
+                    _record(setting, before.get(setting.name), values.get(setting.name))
+                with written_aside(path, path.with_name(f"{path.name}.new")) as file:
+                    os.fchmod(file.fileno(), 0o600)
+                    file.write(msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n")
+
+
+def _record(setting: Setting, before: object, after: object) -> None:
+    if before == after:
+        return
+    old, new = (
+        None if value is None else Value(setting, "", value, "").shown()
+        for value in (before, after)
+    )
+    if old == new:
+        new = f"{new}, another one"
+    note(
+        "setting",
+        setting.name,
+        None if new is None else {"value": new},
+        None if old is None else {"value": old},
+    )

@@ -27,12 +27,9 @@ def set_state(
 
     The caller holds the transaction.
     """
-    changed = set()
-    for patchset in patchsets:
+    changed = others(patchsets, state, rows)
+    for patchset in changed:
         row = rows.get(patchset.id)
-        if state == (UNDEPLOYED if row is None else row.state):
-            continue
-        changed.add(patchset.id)
         if row is None:
             FeedPatchset.new(feed=feed, patchset=patchset, state=state)
         elif state == UNDEPLOYED:
@@ -40,7 +37,18 @@ def set_state(
         else:
             row.state, row.since = state, now()
             row.put()
-    return changed
+    return {patchset.id for patchset in changed}
+
+
+def others(
+    patchsets: Sequence[Patchset], state: str, rows: Mapping[str, FeedPatchset]
+) -> list[Patchset]:
+    """Those whose state is not ``state``; ``rows`` are all states, by patchset."""
+    return [
+        patchset
+        for patchset in patchsets
+        if state != (rows[patchset.id].state if patchset.id in rows else UNDEPLOYED)
+    ]
 
 
 def tell(

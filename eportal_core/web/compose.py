@@ -56,4 +56,9 @@ def _covered(route: BaseRoute) -> Iterator[str]:
         path = _PARAMETER.sub("{", route.path)
         yield from (f"{method} {path}" for method in sorted(route.methods or ("*",)))
     elif isinstance(route, Mount):
-        yield f"* {_PARAMETER.sub('{', route.path)}/"
+        above = _PARAMETER.sub("{", route.path)
+        yield f"* {above}/"
+        for inner in route.routes or ():
+            for what in _covered(inner):
+                method, _, path = what.partition(" ")
+                yield f"{method} {above}{path}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import click
     from starlette.routing import BaseRoute
 
-    from eportal_core import Carried, Check, Job, Portal, Setting, Tree
+    from eportal_core import Carried, Check, Guide, Job, Portal, Setting, Tree, View
 
 PRODUCT = Product(
     name="tuxcare-esu",
@@ -62,10 +62,22 @@ class EsuPlugin:
         return routes(portal)
 
     @hookimpl
+    def eportal_views(self, portal: Portal) -> Sequence[View]:
+        from eportal_esu_repo.pages import VIEWS
+
+        return VIEWS
+
+    @hookimpl
     def eportal_jobs(self, portal: Portal) -> Sequence[Job]:
         from eportal_esu_repo.periodic import jobs
 
         return jobs(portal)
+
+    @hookimpl
+    def eportal_guides(self, portal: Portal) -> Sequence[Guide]:
+        from eportal_esu_repo.guide import guides
+
+        return guides(PRODUCT.name, PRODUCT.title)
 
     @hookimpl
     def eportal_checks(self, portal: Portal) -> Sequence[Check]:

@@ -11,7 +11,7 @@ from eportal_kernelcare.packages.settings import SETTINGS
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-    from eportal_core import Check, Portal, Setting
+    from eportal_core import Check, Guide, Portal, Setting
 
 
 class AgentPackages:
@@ -27,6 +27,12 @@ class AgentPackages:
         from eportal_kernelcare.packages.scripts import script_routes
 
         return [*repository_routes(portal), *script_routes(portal)]
+
+    @hookimpl
+    def eportal_guides(self, portal: Portal) -> Sequence[Guide]:
+        from eportal_kernelcare.packages.guide import guides
+
+        return guides()
 
     @hookimpl
     def eportal_checks(self, portal: Portal) -> Sequence[Check]:

@@ -1,8 +1,8 @@
-"""What listings show: read-only views over several tables, as plain values."""
+"""Listings of feeds, keys and patchsets, and of all servers, as the command line shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -113,30 +113,19 @@ def keys(portal: Portal, name: str | None = None) -> list[dict[str, Any]]:
 
 def servers() -> Iterator[dict[str, Any]]:
     """Servers in the shape of the HTTP API, and ``clones``: host names that come in turns."""
-    clones = _clones()
+    shared = clones()
     patchset = Level.select(peewee.fn.MIN(Level.patchset)).where(
         Level.target == Facts.kernel_id, Level.level == Facts.patch_level
     )
     rows = (
-        Server.select(
-            Server.id,
-            Server.tags,
-            Server.registered,
-            Key.key,
-            Key.feed,
-            Checkin.time,
-            Checkin.uptime,
-            Facts,
-            patchset.alias("ps"),
-        )
-        .join_from(Server, Key)
-        .join_from(Server, Checkin)
-        .join_from(Server, Facts)
-        .order_by(Server.registered, Server.id)
+        Facts.select(Facts, Key.feed, Checkin.time, Checkin.uptime, patchset.alias("ps"))
+        .join_from(Facts, Checkin, on=(Checkin.server == Facts.server))
+        .join_from(Facts, Key, on=(Key.key == Facts.key))
+        .order_by(Facts.registered, Facts.number)
     )
     for row in rows.dicts().iterator():
         yield {
-            "id": row["id"],
+            "id": row["server"],
             "ip": row["ip"],
             "hostname": row["hostname"],
             "key": row["key"],
@@ -159,7 +148,7 @@ def servers() -> Iterator[dict[str, Any]]:
             "distro": row["distro"],
             "distro_version": row["distro_version"],
             "patchset": row["ps"].partition("/")[2] if row["ps"] else None,
-            "clones": clones.get(row["id"], []),
+            "clones": shared.get(row["server"], []),
         }
 
 
@@ -220,8 +209,8 @@ def patchsets(
     ]
 
 
-def _clones() -> dict[str, list[str]]:
-    """Server id -> host names, for ids under which host names come in turns.
+def clones(among: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Server id -> host names, for ids under which host names come in turns; ``among``: of these.
 
     A name that came back counts while more than one of them was seen lately.
     """
@@ -231,6 +220,8 @@ def _clones() -> dict[str, list[str]]:
         .group_by(Identity.server)
         .having(peewee.fn.SUM(Identity.returns) > 0)
     )
+    if among is not None:
+        suspects = suspects.where(Identity.server.in_(list(among)))
     names: dict[str, list[str]] = {}
     seen = (
         Identity.select(Identity.server, Identity.hostname)

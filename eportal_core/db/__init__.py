@@ -1,13 +1,14 @@
 """The database: how it is opened, migrated, and the few statements peewee is too slow for.
 
 SQLite is the embedded default. The ORM and migrations speak to any peewee database; SQL that one
-database alone understands stands in this file and nowhere else.
+database alone understands stands in this package and nowhere else.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from eportal_core.errors import DatabaseError
 #: Bound by ``connect``; models name it in their Meta.
 database = peewee.DatabaseProxy()
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 FILE_NAME = "eportal.sqlite"
 
 #: FULL: what was answered survives a power cut, not only a crash of the process.
@@ -55,11 +56,18 @@ class _Database(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no
 def connect(data_dir: Path) -> peewee.Database:
     """Bind the models to the database in ``data_dir``; opens nothing yet.
 
+    Its file is for its owner alone: it has the hashes of passwords. What SQLite puts beside it gets
+    the same mode.
+
     ``lock_type="IMMEDIATE"`` takes the write lock at BEGIN: two transactions that read and then
     write wait for each other and do not fail.
     """
+    path = data_dir / FILE_NAME
+    # Whatever is wrong with the folder is said when it is opened.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     bound: peewee.Database = _Database(
-        str(data_dir / FILE_NAME),
+        str(path),
         pragmas=PRAGMAS,
         lock_type="IMMEDIATE",
         max_connections=64,
@@ -180,6 +188,33 @@ def _applied(table: str) -> set[str]:
 def rows(query: peewee.ModelSelect[Any]) -> Iterator[tuple[Any, ...]]:
     """The selected columns of each row, without models around them."""
     return iter(query.tuples())
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """All that is read in this block is of one moment; nothing may be written in it.
+
+    In a transaction that is open, that one's moment.
+    """
+    if database.in_transaction():
+        yield
+    else:
+        with database.atomic("DEFERRED"):
+            yield
+
+
+def fetch(statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Rows of ``statement``, whose parameters are ``?``, whatever the database calls them.
+
+    Raw where a list is to be as fast as the database: composing it of models costs more than that.
+    """
+    found = database.execute_sql(statement.replace("?", database.param), values)
+    return list(found.fetchall())
+
+
+def execute(statement: str, values: Sequence[object] = ()) -> None:
+    """Like ``fetch``, of a statement that returns nothing."""
+    database.execute_sql(statement.replace("?", database.param), values)
 
 
 def relax_durability() -> None:

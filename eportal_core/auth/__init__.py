@@ -1,0 +1,1 @@
+"""Who somebody is: passwords, directories, sessions, API keys. It knows nothing of HTTP."""
