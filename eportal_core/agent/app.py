@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from eportal_core.agent.checkin import CheckinApp
 from eportal_core.agent.forward import ForwardAdmin
 from eportal_core.agent.memory import Follower, Memory
+from eportal_core.agent.metrics import metrics_route
 from eportal_core.agent.registration import checkin_route, registration_routes
 from eportal_core.agent.source import source_routes
 from eportal_core.agent.userspace import userspace_routes
@@ -59,6 +60,7 @@ def agent_app(portal: Portal) -> ASGIApp:
         *([checkin_route(checkin, writer.put)] if checkin else []),
         *userspace_routes(list(portal.stores().values())),
         *source_routes(portal),
+        metrics_route(admin, writer),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
     ]

@@ -145,7 +145,7 @@ async def _in_thread(
     ip = client_address(request)
 
     def work() -> dict[str, Any]:
-        with db.connection(), acting(Actor("agent", ip)):
+        with db.connection(), acting(Actor("agent", ip, "registration")):
             data = action(portal, arguments, ip)
             if action in _CHANGE_ACCESS:
                 _show(memory_of(request))

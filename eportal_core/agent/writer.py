@@ -25,14 +25,21 @@ from eportal_core.portal import Portal
 log = logging.getLogger("eportal.checkins")
 
 _CHECKIN = "UPDATE checkin SET time = ?, uptime = COALESCE(?, uptime), digest = ? WHERE server = ?"
-_FACTS = f"""
-UPDATE facts SET ip = ?, kernel_id = COALESCE(?, kernel_id),
- updated = CASE WHEN COALESCE(?, patch_level, -1) = COALESCE(patch_level, -1)
-  THEN updated ELSE ? END,
- {", ".join(f"{name} = COALESCE(?, {name})" for name in facts.COLUMNS)}
+#: Columns of ``facts`` that have an index, but for the level. Each is written again in its index
+#: whenever a statement sets it, so that this one leaves alone what is as before.
+_INDEXED = ("hostname", "ip", "kernel_id", "distro", "virt")
+_PLAIN = tuple(name for name in facts.COLUMNS if name not in (*_INDEXED, "patch_level"))
+_KEEP = ", ".join(f"{name} = COALESCE(?, {name})" for name in _PLAIN)
+_FACTS = f"UPDATE facts SET {_KEEP} WHERE server = ?"
+_NAMES = f"""
+UPDATE facts SET {", ".join(f"{name} = COALESCE(?, {name})" for name in _INDEXED)}
 WHERE server = ?
+ AND ({" OR ".join(f"COALESCE(?, {name}, '') <> COALESCE({name}, '')" for name in _INDEXED)})
 """
-_columns = attrgetter(*facts.COLUMNS)
+_LEVEL = """
+UPDATE facts SET patch_level = ?, updated = ? WHERE server = ? AND COALESCE(patch_level, -1) <> ?
+"""
+_plain = attrgetter(*_PLAIN)
 
 
 class Raw(NamedTuple):
@@ -68,8 +75,10 @@ class Writer(threading.Thread):
         self._queue: dict[bytes, Raw] = {}
         self._stopping = threading.Event()
         #: Check-ins that ``put`` refused, ever, and how many of them the log knows of.
-        self._refused = 0
+        self.refused = 0
         self._told = 0
+        #: Check-ins that were written, ever; of several of a server in one round, the last one.
+        self.stored = 0
         #: The last error while writing, empty when the last round went well.
         self.problem = ""
 
@@ -81,7 +90,7 @@ class Writer(threading.Thread):
         if raw.server in self._queue or len(self._queue) < self._limit:
             self._queue[raw.server] = raw
         else:
-            self._refused += 1
+            self.refused += 1
 
     @property
     def depth(self) -> int:
@@ -111,6 +120,7 @@ class Writer(threading.Thread):
                 try:
                     with db.errors():
                         self._write(waiting)
+                    self.stored += len(waiting)
                     waiting.clear()
                     self.problem = ""
                 except DatabaseError as error:
@@ -128,7 +138,7 @@ class Writer(threading.Thread):
         Returns how many found no place since the last time.
         """
         # Only the event loop counts up, and only this thread reads: no increment is lost.
-        refused = self._refused
+        refused = self.refused
         dropped, self._told = refused - self._told, refused
         for server in list(self._queue):
             raw = self._queue.pop(server)
@@ -175,15 +185,20 @@ def _store_facts(changed: list[Report]) -> list[str]:
         for r in changed
         if r.reported.hostname
     )
-    db.execute_many(_FACTS, list(map(_facts_row, changed)))
-    said = {r.server: r.reported.tags for r in changed if r.reported.tags is not None}
+    db.execute_many(_FACTS, [(*_plain(r.reported), r.server) for r in changed])
+    db.execute_many(_NAMES, list(map(_names_row, changed)))
+    db.execute_many(_LEVEL, [row for r in changed for row in _level_rows(r)])
+    said = {r.server: (r.reported.tags, r.ip) for r in changed if r.reported.tags is not None}
     # Most say what is known; to look at each as a model would cost more than all the rest.
     known = list(db.fetch_many("SELECT id, tags FROM server WHERE id IN (?)", said))
-    return [
-        server
-        for server, tags in known
-        if names.check_tags(said[server]) != tags and servers.store_tags(server, said[server])
-    ]
+    tagged = []
+    for server, before in known:
+        tags, ip = said[server]
+        if names.check_tags(tags) != before:
+            with acting(Actor("agent", ip, "check-in")):
+                servers.store_tags(server, tags)
+            tagged.append(server)
+    return tagged
 
 
 def _read(raw: Raw) -> Report:
@@ -206,12 +221,12 @@ def _read(raw: Raw) -> Report:
     )
 
 
-def _facts_row(report: Report) -> tuple[object, ...]:
-    return (
-        report.ip,
-        report.kernel_id or None,
-        report.reported.patch_level,
-        report.time,
-        *_columns(report.reported),
-        report.server,
-    )
+def _names_row(report: Report) -> tuple[object, ...]:
+    told = report.reported
+    values = (told.hostname, report.ip, report.kernel_id or None, told.distro, told.virt)
+    return (*values, report.server, *values)
+
+
+def _level_rows(report: Report) -> list[tuple[object, ...]]:
+    level = report.reported.patch_level
+    return [] if level is None else [(level, report.time, report.server, level)]

@@ -1,0 +1,1 @@
+"""The HTTP API below ``/admin/api``: each call an ``Operation``, which says who may make it."""
