@@ -16,7 +16,7 @@ from apscheduler.executors.base import BaseExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from eportal_core import data_age, job_runs
+from eportal_core import data_age, job_runs, user_log
 from eportal_core.errors import PortalError
 from eportal_core.listening import Listening
 from eportal_core.markers import THE_CORE
@@ -34,6 +34,8 @@ HEARD_ALL = 5 * 3600
 RETRY_PERIOD = 10.0
 #: Seconds between two looks for files of cache mode that may go.
 EVICT_PERIOD = 3600
+#: Seconds between two looks for entries of the user log that are older than it is kept.
+PRUNE_PERIOD = 24 * 3600
 #: Seconds that a running job has to end when the portal stops. Each of them can be killed any time.
 GRACE = 10.0
 #: What takes the work when it is free; no job has this name.
@@ -158,7 +160,7 @@ class _Daemons(BaseExecutor):
 
 def run_job(job: Job, data_dir: Path) -> None:
     """Run a job once and log what it did; one that fails is run again at its next time."""
-    with acting(Actor("system", f"job {job.name}")):
+    with acting(Actor("system", "", f"job {job.name}")):
         try:
             if done := job_runs.run(job, data_dir):
                 log.info("%s: %s", job.name, done)
@@ -167,7 +169,12 @@ def run_job(job: Job, data_dir: Path) -> None:
 
 
 def _own_jobs(portal: Portal) -> list[Job]:
-    return [_update_patches(portal), _evict_cache(portal), *_clean_inactive_servers(portal)]
+    return [
+        _update_patches(portal),
+        _evict_cache(portal),
+        _prune_log(portal),
+        *_clean_inactive_servers(portal),
+    ]
 
 
 def _update_patches(portal: Portal) -> Job:
@@ -189,6 +196,17 @@ def _evict_cache(portal: Portal) -> Job:
         return evict_cache(portal)
 
     return Job("evict-cache", EVICT_PERIOD, evict)
+
+
+def _prune_log(portal: Portal) -> Job:
+    """It is always there: USER_LOG_KEEP may be set while the portal runs."""
+
+    def prune() -> str:
+        keep = portal.config["USER_LOG_KEEP"]
+        count = 0 if keep is None else user_log.prune(keep)
+        return f"{count} entries were removed" if count else ""
+
+    return Job("prune-log", PRUNE_PERIOD, prune, first=3600)
 
 
 def _clean_inactive_servers(portal: Portal) -> list[Job]:

@@ -35,7 +35,8 @@ def run_one(portal: Portal, part: str) -> None:
     """Serve one part, ``agent`` or ``admin``, until a signal stops it.
 
     Raises:
-        PortalError: the address cannot be used, or PORTAL_URL, PROXY or PUBLISH_SOURCE is none.
+        PortalError: the address cannot be used, or PORTAL_URL, PROXY, PUBLISH_SOURCE or
+            API_AUTH_HEADER is none.
     """
     address, make = _parts(portal)[part]
     listener = _listen(*address)
@@ -70,8 +71,8 @@ def run_both(portal: Portal) -> None:
     """Run both parts as child processes; when one ends, the other is stopped too.
 
     Raises:
-        PortalError: an address cannot be used, PORTAL_URL, PROXY or PUBLISH_SOURCE is none, or a
-            part ended by itself.
+        PortalError: an address cannot be used, PORTAL_URL, PROXY, PUBLISH_SOURCE or
+            API_AUTH_HEADER is none, or a part ended by itself.
     """
     parts = _parts(portal)
     # Said here, it is said once, and nothing was started.
@@ -109,6 +110,7 @@ def run_both(portal: Portal) -> None:
 
 
 def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal], ASGIApp]]]:
+    from eportal_core.admin.access import configured_header
     from eportal_core.admin.app import admin_app
     from eportal_core.agent.app import agent_app
     from eportal_core.agent.source import configured_source
@@ -119,6 +121,7 @@ def _parts(portal: Portal) -> dict[str, tuple[tuple[str, int], Callable[[Portal]
     # A wrong one would be noticed by hosts that were told a wrong address.
     configured_address(config)
     configured_source(config)
+    configured_header(config)
     return {
         "agent": ((config["HOST"], config["PORT"]), agent_app),
         "admin": ((_LOOPBACK, config["ADMIN_PORT"]), admin_app),

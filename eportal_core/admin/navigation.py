@@ -1,4 +1,4 @@
-"""The pages that plugins bring, as every page of the admin side links to them."""
+"""The links that plugins bring to the pages of the admin side."""
 
 from __future__ import annotations
 
@@ -14,13 +14,24 @@ def navigation(portal: Portal) -> list[Page]:
     Raises:
         PluginError: two have the same title or path, or a path is not below ``/admin``.
     """
+    return below_admin(portal, "eportal_navigation", "page")
+
+
+def below_admin(portal: Portal, hook: str, kind: str) -> list[Page]:
+    """What plugins answer to ``hook``, by title; ``kind`` is what the errors call it.
+
+    Raises:
+        PluginError: two have the same title or path, or a path is not below ``/admin``.
+    """
     owners: dict[str, str] = {}
     pages: list[Page] = []
-    for plugin, brought in portal.plugins.each("eportal_navigation", portal=portal):
+    for plugin, brought in portal.plugins.each(hook, portal=portal):
         for page in brought:
             if not page.path.startswith("/admin/"):
-                raise PluginError(f"Plugin {plugin} brings the page {page.path}, not below /admin.")
-            claim(owners, plugin, f"page {page.title!r}")
-            claim(owners, plugin, f"page {page.path}")
+                raise PluginError(
+                    f"Plugin {plugin} brings the {kind} {page.path}, not below /admin."
+                )
+            claim(owners, plugin, f"{kind} {page.title!r}")
+            claim(owners, plugin, f"{kind} {page.path}")
             pages.append(page)
     return sorted(pages, key=lambda page: page.title.casefold())

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, silence anywhere else."""
+"""A progress bar on a terminal, or for whoever watches; silence anywhere else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from typing import TextIO
 
 #: Columns of a bar without its brackets: where there is room, and where it is left out.
 _WIDEST, _NARROWEST = 36, 4
 
 _drawn: list[_Bar] = []
+_watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Callable[[str, int, int], None]) -> Iterator[None]:
+    """In this thread, progress is told to ``watcher`` until the block ends: label, done, total."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 @contextmanager
@@ -23,6 +36,15 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
     Nobody looks at a bar while another one is drawn. Log lines are written above it.
     """
+    watcher = _watcher.get()
+    if watcher is not None:
+        token = _watcher.set(_blind)
+        try:
+            watcher(label, 0, 0)
+            yield partial(watcher, label)
+        finally:
+            _watcher.reset(token)
+        return
     if _drawn or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
@@ -39,6 +61,10 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
             handler.removeFilter(bar.step_aside)
         _drawn.remove(bar)
         bar.end()
+
+
+def _blind(label: str, done: int, total: int) -> None:
+    """Watches a bar within another one."""
 
 
 class _Bar:

@@ -76,6 +76,15 @@ def pin(config: Config, root: bytes) -> None:
     _keep(_pin_file(config), root)
 
 
+def kept_fingerprint(config: Config) -> str | None:
+    """Of the root that ``pin`` was given last; None when it was given none."""
+    path = _pin_file(config)
+    if not path.exists():
+        return None
+    with disk_errors():
+        return fingerprint(path.read_bytes())
+
+
 def first_root(place: Place) -> bytes:
     """The first root of the source, which nothing vouches for.
 

@@ -1,0 +1,1 @@
+"""The pages of the admin side: the shell they stand in, and one module for each."""
