@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from eportal_core import AccessDenied, Identity, Page, Portal, hookimpl
 from eportal_core.admin.app import admin_app
 from eportal_core.errors import PluginError
+from tests.support.commands import CommandLine
 from tests.support.plugins import Installed, opened
 
 WRONG = "The name or the password is wrong."
@@ -75,8 +76,8 @@ def basic(username: str, password: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("credentials", "sentence"),
     [
-        ({}, "This page is for users who have logged in."),
-        ({"Authorization": "Bearer YW5uYTpzZWNyZXQ="}, "This page is for users who have logged"),
+        ({}, "This is for users: log in, or send"),
+        ({"Authorization": "Bearer YW5uYTpzZWNyZXQ="}, "This is for users: log in, or send"),
         ({"Authorization": "Basic"}, WRONG),
         ({"Authorization": "Basic %%%%"}, "The credentials cannot be read."),
         ({"Authorization": "Basic YW5uYTpzZWNyZXQ"}, "The credentials cannot be read."),
@@ -123,6 +124,7 @@ def test_a_user_is_known_by_name_and_password(
             "username": "anna",
             "backend": "file",
             "readonly": True,
+            "means": "password",
         }
         headers = {"Authorization": basic("root", password)["Authorization"].replace("Bas", "bAS")}
         assert client.get("/admin/api/whoami", headers=headers).json()["readonly"] is False
@@ -187,7 +189,8 @@ def test_pages_are_links_by_title(installed: Installed, admin: Serve) -> None:
     installed.plugin("two", Links(Page("alpha", "/admin/a")))
     with admin() as client:
         text = client.get("/admin/").text
-    links = re.findall('<a href="(.+?)">(.+?)</a>', text)
+    _, _, below = text.partition("<nav")
+    links = re.findall('<a href="(.+?)">(.+?)</a>', below)
     assert links == [("/admin/a", "alpha"), ("/admin/b", "Beta"), ("/admin/z", "zeta")]
 
 
@@ -240,3 +243,10 @@ def test_a_page_that_cannot_be_linked_stops_the_start(
     with pytest.raises(PluginError) as refusal:
         admin_app(opened(installed.load(), data_dir))
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("name", ["X Api Key", "Cookie", "authorization", "X-Key:"])
+def test_a_header_that_says_something_else_stops_the_start(cli: CommandLine, name: str) -> None:
+    done = cli("serve", EPORTAL_API_AUTH_HEADER=name)
+    assert done.returncode == 2
+    assert f"API_AUTH_HEADER is {name!r}: a header of its own is meant" in done.stderr

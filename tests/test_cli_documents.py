@@ -7,7 +7,6 @@ Options that are ours may stand beside the documented ones, never in their place
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from eportal_core.models import Checkin, now
 from eportal_core.operations import feeds, keys, patchsets, servers
 from eportal_core.portal import Portal
+from tests.support.helptext import contains_in_order, parse
 from tests.support.inprocess import InProcess
 from tests.support.patches import KERNEL, WEB, archive
 
@@ -83,46 +83,6 @@ Count | Key
 """
 
 DEPLOYED = "2021-12-02 01:25:06,555 - eportal.patches - INFO - K04082020_1 was enabled in main"
-
-
-@dataclass
-class Help:
-    """A help text taken apart, free of the width it was wrapped for."""
-
-    usage: list[str] = field(default_factory=list)
-    description: str = ""
-    #: Heading -> what it lists (``--feed FEED``) -> the sentence beside it.
-    sections: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    @property
-    def options(self) -> dict[str, str]:
-        return self.sections["optional arguments"]
-
-
-def parse(text: str) -> Help:
-    found = Help()
-    paragraphs = text.rstrip().split("\n\n")
-    assert paragraphs[0].startswith("usage: ")
-    found.usage = re.findall(r"\[[^]]*\]|\S+", " ".join(paragraphs[0].split()))
-    for paragraph in paragraphs[1:]:
-        heading, *lines = paragraph.split("\n")
-        if not lines:
-            found.description = heading
-            continue
-        entries = found.sections.setdefault(heading.removesuffix(":"), {})
-        name = ""
-        for line in lines:
-            if not line.startswith("   "):
-                name, _, sentence = line.strip().partition("  ")
-                entries[name] = sentence.strip()
-            else:
-                entries[name] = f"{entries[name]} {line.strip()}".strip()
-    return found
-
-
-def contains_in_order(whole: list[str], part: list[str]) -> bool:
-    remaining = iter(whole)
-    return all(token in remaining for token in part)
 
 
 def test_feed_help(kc: InProcess) -> None:

@@ -220,7 +220,8 @@ def schema() -> dict[str, set[tuple[object, ...]]]:
     return {
         table: set(described(table))
         for table in db.database.get_tables()
-        if not table.startswith("migration")
+        # The text index is no model's.
+        if not table.startswith(("migration", "search"))
     }
 
 

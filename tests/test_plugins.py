@@ -20,12 +20,14 @@ from starlette.types import ASGIApp
 
 from eportal_core import (
     ArchiveError,
+    Caller,
     Carried,
     CarriedFile,
     CarriedFolder,
     Check,
     Entry,
     Event,
+    Guide,
     Identity,
     InvalidValue,
     Job,
@@ -37,7 +39,9 @@ from eportal_core import (
     Product,
     Release,
     Setting,
+    SettingsPage,
     Tree,
+    View,
     cli,
     db,
     hookimpl,
@@ -298,6 +302,32 @@ def test_every_hook_is_called(
             return [Page("Tickets", "/admin/tickets")]
 
         @hookimpl
+        def eportal_views(self, portal: Portal) -> list[View]:
+            called.add("eportal_views")
+            return []
+
+        @hookimpl
+        def eportal_settings_pages(self, portal: Portal) -> list[SettingsPage]:
+            called.add("eportal_settings_pages")
+            named = {"USER_LOG_KEEP": "Days of tickets"}
+            return [SettingsPage("Ticket settings", "/admin/settings/tickets", named)]
+
+        @hookimpl
+        def eportal_guides(self, portal: Portal) -> list[Guide]:
+            called.add("eportal_guides")
+            return [Guide("Tickets", "How to get one.", (("Ask:", "ask @ADDRESS@ @KEY@"),))]
+
+        @hookimpl
+        def eportal_login_links(self, portal: Portal) -> list[Page]:
+            called.add("eportal_login_links")
+            return [Page("Log in with a ticket", "/admin/tickets")]
+
+        @hookimpl
+        def eportal_logout(self, portal: Portal, caller: Caller) -> str:
+            called.add("eportal_logout")
+            return "/admin/tickets"
+
+        @hookimpl
         def eportal_carried(self, portal: Portal) -> list[Carried]:
             called.add("eportal_carried")
             return [Carried("tickets", "all", "tickets", list, lambda folder: "none")]
@@ -332,8 +362,13 @@ def test_every_hook_is_called(
     with TestClient(admin_app(portal)) as client:
         assert client.get("/admin/tickets").text == "no tickets"
         assert '<a href="/admin/tickets">Tickets</a>' in client.get("/admin/").text
-        known = client.get("/admin/api/whoami", auth=("anna", "secret")).json()
-    assert known == {"username": "anna", "backend": "tickets", "readonly": True}
+        assert "Log in with a ticket" in client.get("/admin/login").text
+        client.post("/admin/login", data={"username": "anna", "password": "secret"})
+        assert ">Ticket settings</a>" in client.get("/admin/docs/").text
+        assert "ask http://testserver KEY" in client.get("/admin/docs/").text
+        known = client.get("/admin/api/whoami").json()
+        assert client.post("/admin/logout").text == "no tickets"
+    assert (known["username"], known["backend"], known["readonly"]) == ("anna", "tickets", True)
     assert called == set(HOOKS)
 
 

@@ -17,11 +17,13 @@ from unittest import mock
 import pytest
 import requests
 
+from eportal_core import db
 from eportal_core.config import Config, Setting, load
 from eportal_core.errors import ConfigError
 from eportal_core.operations import settings
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
+from tests.support.opening import opened
 from tests.support.serving import serving
 from tests.support.sources import make_source
 
@@ -189,18 +191,21 @@ def test_a_value_that_is_refused_is_not_told(kc: InProcess) -> None:
 
 
 def test_many_at_once_lose_nothing(data_dir: Path) -> None:
+    opened(data_dir)
     config = running(data_dir)
     names = ["FIRMWARE_LIMIT", "FIRMWARE_STRICT", "PATCH_SOURCE_USER", "FIRMWARE_PASSWORD"]
 
     def set_often(name: str) -> None:
-        for _ in range(20):
-            settings.put(config, name, "1")
+        with db.connection():
+            for _ in range(20):
+                settings.put(config, name, "1")
 
     threads = [threading.Thread(target=set_often, args=[name]) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    db.database.obj.close_all()
     assert [config[name] for name in names] == [1, True, "1", "1"]
 
 

@@ -359,7 +359,7 @@ def test_inactive_servers_are_cleaned_every_period(
     finally:
         runner.stop()
     removal = Change.select().where(Change.table == "server", Change.row.is_null()).get()
-    assert (removal.actor, removal.source) == ("system", "job clean-inactive-servers")
+    assert (removal.actor, removal.means) == ("system", "job clean-inactive-servers")
 
 
 def test_a_portal_that_was_off_for_weeks_cleans_nobody(cleaning_portal: Portal) -> None:

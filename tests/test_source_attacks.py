@@ -73,7 +73,7 @@ def accepted(state: State) -> dict[str, str]:
     return {
         path: content
         for path, content in state.files.items()
-        if "/work" not in path and "/roots/" not in path
+        if "/next" not in path and "/roots/" not in path
     }
 
 

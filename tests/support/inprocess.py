@@ -19,7 +19,7 @@ from eportal_core.cli import TALKATIVE, main
 from eportal_core.db import FILE_NAME as DATABASE
 
 #: Variables that commands look at; those of whoever runs the tests do not count.
-_MEANT_FOR_US = ("EPORTAL_", "DRY_RUN", "SUDO_USER")
+_MEANT_FOR_US = ("EPORTAL_", "DRY_RUN", "SSH_CONNECTION", "SUDO_USER")
 
 
 @dataclass(frozen=True)
