@@ -53,8 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=list(PEERS))
 def peer(request: pytest.FixtureRequest, folder: Path) -> Iterator[Proxy]:
     start, program = PEERS[request.param]
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+    assert shutil.which(program), f"{program} is not installed: scripts/test installs it"
     with start(folder / request.param) as running:
         yield running
 

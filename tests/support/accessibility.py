@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.npm import installed
 
 _FOLDER = Path(__file__).parent / "axe"
 _RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
@@ -28,19 +23,4 @@ def findings(page: Any) -> list[str]:
 
 @cache
 def _source() -> str:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    files = sorted(_FOLDER.iterdir())
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = caches / "eportal-tests" / f"axe-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            for path in files:
-                shutil.copy(path, folder)
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
-            (folder / "done").touch()
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+    return (installed(_FOLDER, "axe") / "node_modules/axe-core/axe.min.js").read_text()

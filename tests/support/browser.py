@@ -5,12 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from playwright.sync_api import Browser, sync_playwright
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 #: Names lead nowhere: pages of others may name fonts and scripts of the internet.
@@ -25,10 +22,8 @@ TIMEOUT = 15_000
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Chromium without a window; each of its contexts knows nothing of the others."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if PROGRAM is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
+    assert PROGRAM, "chromium is not installed: scripts/test installs what tests need"
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=PROGRAM, args=list(_ARGUMENTS))
         try:
             yield running

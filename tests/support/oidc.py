@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -19,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.support.npm import installed
 
 _FOLDER = Path(__file__).parent / "oidc_provider"
 CLIENT_ID = "eportal"
@@ -31,7 +28,7 @@ CLIENT_SECRET = "a secret+with%odd/characters"
 @contextmanager
 def real_provider(port: int, redirect: str, after_logout: str) -> Iterator[str]:
     """The npm package oidc-provider on ``port``; yields its issuer."""
-    program = _installed()
+    program = installed(_FOLDER, "oidc-provider") / "provider.mjs"
     arguments = ["node", str(program), str(port), redirect, after_logout]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     try:
@@ -41,26 +38,6 @@ def real_provider(port: int, redirect: str, after_logout: str) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
-
-
-def _installed() -> Path:
-    """The program, in a folder beside what it needs, which is fetched once."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    files = sorted(path for path in _FOLDER.iterdir() if path.is_file())
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = caches / "eportal-tests" / f"oidc-provider-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            for path in files:
-                shutil.copy(path, folder)
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
-            (folder / "done").touch()
-    return folder / "provider.mjs"
 
 
 @cache

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from eportal_core.errors import InvalidValue
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 #: What msgspec says of arguments: that one is missing, where another is wrong, and its bound.
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -26,9 +28,7 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def arguments_of(
-    takes: type[msgspec.Struct], values: Mapping[str, Sequence[Any]]
-) -> msgspec.Struct:
+def arguments_of(takes: type[T], values: Mapping[str, Sequence[Any]]) -> T:
     """``values`` as the struct ``takes``; what it does not know is let be.
 
     Of a name that stands twice, the last counts unless the field is a list. An empty text stands

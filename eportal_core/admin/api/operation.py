@@ -97,7 +97,8 @@ class Operation:
 
     @property
     def takes(self) -> type[msgspec.Struct]:
-        return get_type_hints(self.function)["arguments"]  # type: ignore[no-any-return]
+        takes: type[msgspec.Struct] = get_type_hints(self.function)["arguments"]
+        return takes
 
     @property
     def returns(self) -> list[type[msgspec.Struct]]:

@@ -80,7 +80,7 @@ class Visit:
         Raises:
             InvalidValue: one is missing, or is no value of its field; the sentence names it.
         """
-        return arguments_of(takes, self.values)  # type: ignore[return-value]
+        return arguments_of(takes, self.values)
 
     def typed(self, error: PortalError, *lists: str) -> Form:
         """A form that was refused, as it was filled in; ``lists`` names fields of many values."""

@@ -18,11 +18,11 @@ _ANSIBLE = """- hosts: all
     - name: Fetch the installation script
       ansible.builtin.get_url:
         url: "{{ eportal_srv }}/install-kernelcare"
-        dest: /root/install-kernelcare.sh
+        dest: /usr/local/sbin/install-kernelcare
         mode: "0700"
     - name: Install the agent
       ansible.builtin.command:
-        cmd: bash /root/install-kernelcare.sh
+        cmd: bash /usr/local/sbin/install-kernelcare
         creates: /usr/bin/kcarectl
     - name: Register the server
       ansible.builtin.command:
@@ -45,13 +45,13 @@ _ANSIBLE_REMOVE = """- hosts: retired
 _CHEF = """portal = '@ADDRESS@'
 key = '@KEY@'
 
-remote_file '/root/install-kernelcare.sh' do
+remote_file '/usr/local/sbin/install-kernelcare' do
   source "#{portal}/install-kernelcare"
   mode '0700'
 end
 
 execute 'install the agent' do
-  command 'bash /root/install-kernelcare.sh'
+  command 'bash /usr/local/sbin/install-kernelcare'
   creates '/usr/bin/kcarectl'
 end
 
