@@ -283,7 +283,7 @@ Its data is in {data_dir}. Leave it running, open another terminal here, and try
   kc.eportal kcare verify
   kc.eportal doctor                     # finds two clones: they share a server id
 
-The invented servers never ask again: what is rolled out to them, they stay behind of.
+The invented servers never ask again: they stay behind what is rolled out to them.
 Ctrl-C stops it; remove {data_dir} to start anew.
 """
 
