@@ -6,6 +6,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -93,7 +95,9 @@ class JobRunner:
 
     def _take_over(self) -> None:
         if _take(self._lock.fileno()):
-            self._scheduler.remove_job(_TAKING)
+            # The portal may stop at this very moment, and have removed all jobs.
+            with suppress(JobLookupError):
+                self._scheduler.remove_job(_TAKING)
             for job in self._jobs:
                 wait = job_runs.first_wait(job)
                 job_runs.plan(job, wait)

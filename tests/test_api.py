@@ -54,7 +54,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for level, name in enumerate((OLD, NEW), 1):
             patchsets.deploy(portal, KERNEL, archive(folder, name, {WEB: level, DB: level}))
         offers.store(portal, [offer(OFFERED, ("almalinux9", "debian12"))])
-    db.database.obj.close_all()
+    db.close()
     return folder / "var"
 
 
@@ -86,7 +86,7 @@ def portal(data_dir: Path) -> Iterator[Portal]:
     fresh = opened(data_dir, PATCH_SOURCE_URL="http://127.0.0.1:9/")
     with db.connection():
         yield fresh
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_the_header_of_api_keys_is_the_one_that_is_set(data_dir: Path) -> None:
         token = api.ok("POST", "/api_keys?name=ci")["token"]
         document = api.ok("GET", "/openapi.json", auth=None, headers={"X-Other": token})
         assert api.refused("GET", "/feeds", 401, auth=None, headers={"X-Api-Key": token})
-    db.database.obj.close_all()
+    db.close()
     assert document["components"]["securitySchemes"]["key"]["name"] == "X-Other"
 
 

@@ -119,7 +119,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         **tokens,
     }
     yield Fleet(client, app.routes, roles)
-    db.database.obj.close_all()
+    db.close()
 
 
 def is_refused(operation: Operation, role: str) -> int:

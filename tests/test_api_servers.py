@@ -32,10 +32,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A fleet that the tests of this file share."""
     folder = tmp_path_factory.mktemp("fleet")
     portal = opened(folder / "var")
-    bound = db.database.obj
     with db.connection():
         yield Fleet(portal, folder)
-    bound.close_all()
+    db.close()
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def portal(data_dir: Path, publisher: Publisher) -> Iterator[Portal]:
     with db.connection():
         feeds.add(portal, "auto", auto=True)
         yield portal
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_setting_counts_the_hours_from_the_release(data_dir: Path, publisher: 
         hours_pass(25)
         updates.auto_update(portal, KERNEL)
         assert enabled("auto") == ["K20260104_01", FIRST, SECOND]
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.mark.parametrize("form", ["{:%Y-%m-%dT%H:%M:%SZ}", "{:%Y-%m-%d %H:%M:%S}"])
@@ -177,7 +177,7 @@ def test_a_release_may_have_a_time_of_day(
         feeds.add(portal, "auto", auto=True, deploy_after=10)
         updates.auto_update(portal, KERNEL)
         assert enabled("auto") == expected
-    db.database.obj.close_all()
+    db.close()
 
 
 # The job
@@ -209,7 +209,7 @@ def test_without_a_source_the_job_does_and_says_nothing(
         assert job(portal).run() == ""
     assert caplog.records == []
     assert not (data_dir / "source").exists()
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_the_job_tells_what_could_not_be_had_and_does_the_rest(

@@ -132,11 +132,10 @@ class World:
 @contextmanager
 def world(data_dir: Path, **given: object) -> Iterator[World]:
     portal = opened(data_dir, CHECKIN_FLUSH_PERIOD=0.02, **given)
-    bound = db.database.obj
     with db.connection(), TestClient(agent_app(portal), raise_server_exceptions=False) as agent:
         key = keys.add(portal, feed=MAIN, products=[KERNEL.name, LIBCARE.name]).key
         yield World(portal, agent, register(agent, key), key)
-    bound.close_all()
+    db.close()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Server.new(id=SERVER, key="K", hostname="web1", registered=now() - timedelta(days=31))
             Checkin.create(server=SERVER)
             Facts.create(server=SERVER, hostname="web1")
-    db.database.obj.close_all()
+    db.close()
     return folder
 
 

@@ -148,7 +148,7 @@ class TestProducts:
         portal = opened(data_dir, plugins, CHECKIN_FLUSH_PERIOD=0.02)
         with db.connection():
             yield portal
-        db.database.obj.close_all()
+        db.close()
 
     def test_a_product_the_key_lacks(self, other: Portal, tmp_path: Path) -> None:
         patchsets.deploy(other, KERNEL, archive(tmp_path, FIRST, {WEB: 1}))

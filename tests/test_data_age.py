@@ -20,8 +20,7 @@ from tests.support.sources import make_source, spoil
 
 
 def page(portal: Portal) -> str:
-    with TestClient(admin_app(portal)) as browser:
-        answer = browser.get("/admin/")
+    answer = TestClient(admin_app(portal)).get("/admin/")
     assert answer.status_code == 200
     return answer.text
 
@@ -64,7 +63,7 @@ def test_doctor_and_the_index_page_agree(
     assert ("days old" in page(portal)) == is_old
     if is_old:
         assert "Data is 7 days old." in page(portal)
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_doctor_tells_that_nothing_updates(
             assert "kc.eportal serve" in found.advice
             # What takes that long may still be at it.
             assert check_source(portal, updating=True).ok
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_doctor_tells_why_the_source_was_never_read(kc: InProcess, tmp_path: Path) -> None:

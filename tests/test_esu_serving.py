@@ -42,7 +42,7 @@ def portal(esu: World) -> Iterator[Portal]:
         keys.add(fresh, "ESU", products=["tuxcare-esu"])
         keys.add(fresh, "OTHER")
         yield fresh
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture

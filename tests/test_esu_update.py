@@ -447,7 +447,7 @@ class TestJob:
         portal = opened(esu.data_dir, **settings)
         (found,) = [job for job in all_jobs(portal) if job.name == "esu-update"]
         yield found
-        db.database.obj.close_all()
+        db.close()
 
     def test_it_updates(self, job: Job, esu: World) -> None:
         assert job.period == 60

@@ -52,4 +52,4 @@ def test_chapters_are_filled_and_in_order(installed: Installed, data_dir: Path) 
         assert "The key K@KEY:1 is not for Lamps" in text
         assert "is not for Fans" not in text
         assert client.get("/admin/docs/", params={"key": "K2"}).status_code == 404
-    db.database.obj.close_all()
+    db.close()

@@ -82,4 +82,4 @@ def test_what_is_no_host_name_stops_the_start(data_dir: Path, host: str) -> None
     portal = opened(data_dir, ALLOWED_HOSTS=[host])
     with pytest.raises(ConfigError, match=r"ALLOWED_HOSTS names .+ are meant"):
         browser_of(portal)
-    db.database.obj.close_all()
+    db.close()

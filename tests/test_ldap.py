@@ -73,7 +73,7 @@ def serve(installed: Installed, data_dir: Any) -> Iterator[Serve]:
     yield begin
     for client in clients:
         client.__exit__(None, None, None)
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture

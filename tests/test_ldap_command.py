@@ -156,7 +156,7 @@ def test_a_directory_that_is_away(
         TestClient(admin_app(portal), raise_server_exceptions=False) as client,
     ):
         answer = client.get("/admin/api/whoami", headers={"Authorization": f"Basic {credentials}"})
-    db.database.obj.close_all()
+    db.close()
     assert answer.status_code >= 500
     assert answer.json()["detail"] == "Users cannot be looked up; the portal's log says why."
     assert "The LDAP directory cannot be asked (connect): Connection refused." in caplog.text

@@ -241,7 +241,7 @@ def test_migrations_make_what_the_models_expect(portal: Portal, data_dir: Path) 
     with db.connection():
         db.database.create_tables(list(models()))
         modelled = schema()
-    db.database.obj.close_all()
+    db.close()
     db.database.initialize(before)
     assert len(modelled) >= 10
     assert migrated == modelled

@@ -127,14 +127,13 @@ def file_of(below: Below, path: str) -> tuple[int, bytes]:
     """What the portal answers to an agent in main that asks for ``path``."""
     given = {name: value == "True" or value for name, value in below.settings.items()}
     portal = opened(below.kc.data_dir, **given)
-    bound = db.database.obj
     try:
         with db.connection(), TestClient(agent_app(portal)) as agent:
             server = register(agent, keys.add(portal, feed=MAIN, products=[KERNEL.name]).key)
             answer = agent.get(f"/{path}", headers=basic(server))
             return answer.status_code, answer.content
     finally:
-        bound.close_all()
+        db.close()
 
 
 def original(chain: Chain, path: str) -> bytes:
@@ -213,7 +212,7 @@ def test_what_is_not_here_is_fetched_once_for_all_who_ask(tmp_path: Path) -> Non
         assert evict_cache(portal)
         assert chain.get(archive).content == expected
         assert len(chain.asked(archive)) == 1
-        db.database.obj.close_all()
+        db.close()
         b = chain.below()
         b.ok("kcare", "update")
         assert set(b.states()) == {ONE, TWO}
@@ -449,10 +448,9 @@ def update_libcare_alone(chain: Chain) -> None:
     """As a portal does that has no other product."""
     portal = opened(chain.data, **chain.a.settings)
     libcare = portal.products["libcare"]
-    bound = db.database.obj
     with db.connection():
         updates.update(replace(portal, products={"libcare": libcare}), libcare)
-    bound.close_all()
+    db.close()
 
 
 def test_what_came_in_a_bundle_is_handed_on(chain: Chain) -> None:

@@ -46,7 +46,7 @@ def provider() -> Iterator[HostileProvider]:
 @pytest.fixture
 def portal(data_dir: Path, provider: HostileProvider) -> Iterator[Portal]:
     yield portal_of(data_dir, provider)
-    db.database.obj.close_all()
+    db.close()
 
 
 def portal_of(data_dir: Path, provider: HostileProvider, **settings: object) -> Portal:
@@ -413,7 +413,7 @@ def test_the_group_of_administrators(
     with browser_of(portal_of(data_dir, provider, **settings)) as browser:
         assert come_back(browser, begin(browser, provider)).status_code == 303
         assert browser.get("/admin/api/whoami").json()["readonly"] == readonly
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_who_leaves_the_group_is_readonly_at_once(
@@ -427,7 +427,7 @@ def test_who_leaves_the_group_is_readonly_at_once(
         come_back(browser, begin(browser, provider))
         assert browser.cookies["eportal_session"] != old
         assert browser.get("/admin/api/whoami").json()["readonly"] is True
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_an_address_that_nobody_verified_is_no_name(
         assert "has not verified" in refusal(come_back(browser, begin(browser, provider)))
         provider.claims["email_verified"] = True
         assert come_back(browser, begin(browser, provider)).status_code == 303
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_addresses_set_one_by_one_need_no_discovery(
@@ -487,7 +487,7 @@ def test_addresses_set_one_by_one_need_no_discovery(
         away = browser.post("/admin/logout", follow_redirects=True)
         assert f'content="0; url={provider.url}/logout?client_id={CLIENT_ID}' in away.text
         assert "post_logout_redirect_uri=http%3A%2F%2Ftestserver%2Fadmin&amp;id_token" in away.text
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_guesses_from_one_address_are_bounded(
@@ -514,4 +514,4 @@ def test_without_settings_there_is_no_button(data_dir: Path) -> None:
     with browser_of(opened(data_dir)) as browser:
         assert "SSO" not in browser.get("/admin/login").text
         assert "authorize" not in browser.get(START).headers.get("location", "")
-    db.database.obj.close_all()
+    db.close()

@@ -241,7 +241,7 @@ def test_a_name_belongs_to_one_product(
             patchsets.deploy(portal, product, theirs)
     kept = data_dir / "arch" / theirs.name
     assert kept.read_bytes() == archives[NEW].read_bytes()
-    db.database.obj.close_all()
+    db.close()
 
 
 # The old forms

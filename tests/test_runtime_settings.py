@@ -205,7 +205,7 @@ def test_many_at_once_lose_nothing(data_dir: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    db.database.obj.close_all()
+    db.close()
     assert [config[name] for name in names] == [1, True, "1", "1"]
 
 

@@ -63,7 +63,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
         keys.add(portal, "K")
         servers.register(portal, "K", "web1", "10.0.0.1")
         Server.update(registered=now() - timedelta(days=100)).execute()
-    db.database.obj.close_all()
+    db.close()
     return made
 
 
@@ -330,7 +330,7 @@ def cleaning_portal(data_dir: Path) -> Iterator[Portal]:
     portal = opened(data_dir, CLEAN_INACTIVE_SERVERS_PERIOD=60)
     with db.connection():
         yield portal
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_inactive_servers_are_cleaned_every_period(

@@ -71,7 +71,7 @@ def logged_in(data_dir: Path, plugins: Installed) -> Iterator[tuple[Client, Any]
         users.add(portal, "anna", PASSWORD, readonly=False)
         client.post("/admin/login", data={"username": "anna", "password": PASSWORD})
         yield Client(client), config
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_settings_of_every_type(installed: Installed, data_dir: Path) -> None:
@@ -183,4 +183,4 @@ def test_a_page_that_cannot_be_stops_the_start(
     portal = open_portal(config, loaded)
     with pytest.raises(PluginError, match=told):
         admin_app(portal)
-    db.database.obj.close_all()
+    db.close()

@@ -86,7 +86,7 @@ def test_the_sixth_wrong_password_is_not_even_tried(portal: Portal, way: Any, na
 
 def test_a_restart_is_no_way_around(portal: Portal, data_dir: Path) -> None:
     fail("anna", HOME, 5)
-    db.database.obj.close_all()
+    db.close()
     with browser_of(opened(data_dir)) as browser:
         assert log_in(browser).status_code == 429
 

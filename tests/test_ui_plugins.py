@@ -68,7 +68,7 @@ def logged_in(
         users.add(portal, "anna", PASSWORD, readonly=readonly)
         client.post("/admin/login", data={"username": "anna", "password": PASSWORD})
         yield client
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_a_page_with_a_template_of_its_own(
@@ -121,7 +121,7 @@ def test_a_page_that_is_taken_stops_the_start(
     with pytest.raises(PluginError) as caught:
         admin_app(portal)
     assert str(caught.value) == sentence
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_a_route_may_not_hide_a_page(installed: Installed, data_dir: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_route_may_not_hide_a_page(installed: Installed, data_dir: Path) -> No
     portal = opened(installed.load(), data_dir)
     with pytest.raises(PluginError, match="route GET /admin/keys is brought by the core and by"):
         admin_app(portal)
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_an_error_of_a_plugin_is_a_page(

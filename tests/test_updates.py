@@ -306,7 +306,7 @@ def test_agents_lose_at_once_what_is_blocked(
         f"{SECOND} was blocked by the patch source",
         *(f"{SECOND} was disabled in {feed}" for feed in names),
     ]
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def feed_rows(below: Below) -> Iterator[tuple[str, str]]:
     with db.connection():
         rows = FeedPatchset.select().order_by(FeedPatchset.patchset)
         yield from [(row.patchset_id.partition("/")[2], row.state) for row in rows]
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_blocked_before_it_came_it_does_not_come(below: Below, publisher: Publisher) -> None:

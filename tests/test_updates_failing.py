@@ -198,7 +198,7 @@ def test_plugins_that_watch_deploys_watch_updates(data_dir: Path, publisher: Pub
         with pytest.raises(PortalError, match=f"1 of 2 patchsets could not be had: {FIRST}"):
             updates.update(portal, KERNEL)
         assert [row.name for row in patchsets.all_of(KERNEL)] == [SECOND]
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_of_two_updates_at_once_the_other_waits_for_the_one(
@@ -242,7 +242,7 @@ def test_an_update_waits_no_longer_than_somebody_may(
     ):
         updates.update(portal, KERNEL)
     assert capsys.readouterr().err.count("Another update reads the patch source") == terminal
-    db.database.obj.close_all()
+    db.close()
 
 
 # What is seen meanwhile
@@ -297,7 +297,7 @@ def test_what_failed_is_not_being_downloaded(
         updates.update(portal, KERNEL)
     assert seen == [{f"kernel/{SECOND}"}]
     assert coming(portal) == set()
-    db.database.obj.close_all()
+    db.close()
 
 
 def test_interrupted_while_manifests_come_it_ends_at_once(

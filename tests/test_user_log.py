@@ -390,7 +390,7 @@ def test_threads_keep_the_chain_whole(portal: Portal) -> None:
 
 def test_processes_keep_the_chain_whole(data_dir: Path) -> None:
     opened(data_dir)
-    db.database.obj.close_all()
+    db.close()
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_keys, args=[data_dir, each]) for each in "ab"]
     for writer in writers:
@@ -401,7 +401,7 @@ def test_processes_keep_the_chain_whole(data_dir: Path) -> None:
     opened(data_dir)
     with db.connection():
         found = user_log.verify()
-    db.database.obj.close_all()
+    db.close()
     assert (found.entries, found.broken) == (100, None)
 
 

@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             users.add(portal, "bench", "a long password", readonly=True)
         key = new_key(User.get_by_id("bench").username)
         latest.refresh(portal)
-    db.database.obj.close_all()
+    db.close()
     print(f"{options.servers} servers; {os.cpu_count()} cores; SQLite {sqlite3.sqlite_version}")
     with serving(folder) as served:
         # Straight to the admin side, without the way through the agents'.

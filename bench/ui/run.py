@@ -100,7 +100,7 @@ def asking(folder: Path) -> Iterator[TestClient]:
     client = TestClient(admin_app(portal), base_url="http://127.0.0.1", follow_redirects=False)
     client.cookies.set("eportal_session", token)
     yield client
-    db.database.obj.close_all()
+    db.close()
 
 
 def measure(ask: TestClient, rounds: int) -> dict[str, tuple[float, float, int, int]]:

@@ -141,12 +141,11 @@ def open_world(
     folder.mkdir(exist_ok=True)
     config = Config.of(folder / "var", declared=plugins.settings(), **settings)
     portal = open_portal(config, plugins)
-    own = db.database.obj
     try:
         with db.connection():
             yield World(portal, spec, folder)
     finally:
-        own.close_all()
+        db.close()
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:

@@ -201,7 +201,7 @@ def opened() -> Iterator[Portal]:
             yield portal
     finally:
         # What is open here may not be open in the processes that are forked.
-        db.database.obj.close_all()
+        db.close()
 
 
 def date_back(made: Made) -> None:

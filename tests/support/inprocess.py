@@ -103,13 +103,22 @@ class InProcess:
 
 @contextmanager
 def _own_database() -> Iterator[None]:
-    """The command binds the models to a database; give them back to the one of the test."""
-    before = db.database.obj
+    """The command binds the models to a database; give them back to the one of the test.
+
+    If it is the same one they stay: threads of the test may be busy with it.
+    """
+    before, connect = db.database.obj, db.connect
+
+    def connect_once(data_dir: Path) -> Any:
+        is_same = before is not None and before.database == str(data_dir / DATABASE)
+        return before if is_same else connect(data_dir)
+
     try:
-        yield
+        with mock.patch.object(db, "connect", connect_once):
+            yield
     finally:
         if db.database.obj is not before:
-            db.database.obj.close_all()
+            db.close()
             db.database.initialize(before)
 
 

@@ -28,7 +28,7 @@ def with_users(portal: Portal) -> Iterator[Portal]:
                 User.new(username=name, number=number, password=_kept(), readonly=readonly)
         yield portal
     finally:
-        db.database.obj.close_all()
+        db.close()
 
 
 def browser_of(

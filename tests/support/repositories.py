@@ -21,4 +21,4 @@ def passing(data_dir: Path, **settings: object) -> Iterator[TestClient]:
         with TestClient(app, raise_server_exceptions=False) as client:
             yield client
     finally:
-        db.database.obj.close_all()
+        db.close()

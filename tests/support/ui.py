@@ -121,4 +121,4 @@ def site(data_dir: Path, **settings: str) -> Iterator[Site]:
         users.add(portal, "rob", PASSWORD, readonly=True)
         with serving(data_dir, **settings) as served, browser() as running:
             yield Site(portal, served, running)
-    db.database.obj.close_all()
+    db.close()
