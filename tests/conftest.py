@@ -5,12 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.testclient import TestClient
 
 from eportal_core import db
 from eportal_core.agent.app import agent_app
+from eportal_core.auth import passwords
 from eportal_core.portal import Portal
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
@@ -26,6 +30,14 @@ from tests.support.updating import Below
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> Iterator[None]:
+    """Hashes of passwords cost nothing in this process; those of real portals are real ones."""
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    with mock.patch.object(passwords, "_hasher", return_value=cheap):
+        yield
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "var"
@@ -37,7 +49,7 @@ def portal(data_dir: Path) -> Iterator[Portal]:
     fresh = opened(data_dir, CHECKIN_FLUSH_PERIOD=0.02)
     with db.connection():
         yield fresh
-    db.database.obj.close_all()
+    db.close()
 
 
 @pytest.fixture
