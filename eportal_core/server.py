@@ -27,6 +27,8 @@ log = logging.getLogger("eportal.server")
 #: Seconds that connections have to end when the portal stops.
 _GRACE = 10
 _LOOPBACK = "127.0.0.1"
+#: How far the admin side stands back when both want the processor; see nice(2).
+_NICENESS = 10
 #: Set for child processes: the descriptor that closes when the parent has gone.
 _LIFELINE = "KCEPORTAL_LIFELINE"
 
@@ -50,6 +52,7 @@ def run_one(portal: Portal, part: str) -> None:
     if part == "admin":
         # The agent side forwards to it.
         trusted = [*trusted, _LOOPBACK]
+        os.nice(_NICENESS)
     config = uvicorn.Config(
         TrustedProxies(make(portal), trusted),
         loop="uvloop",

@@ -18,6 +18,7 @@ from eportal_core.models import (
     Facts,
     Feed,
     FeedPatchset,
+    Fleet,
     Identity,
     Key,
     Level,
@@ -59,9 +60,10 @@ def fleet_totals() -> FleetTotals:
 
 def servers_by_key() -> list[tuple[int, str]]:
     """Number of servers and key, for every key."""
+    servers = peewee.fn.COALESCE(peewee.fn.SUM(Fleet.servers), 0)
     counted = (
-        Key.select(peewee.fn.COUNT(Server.id), Key.key)
-        .join(Server, peewee.JOIN.LEFT_OUTER)
+        Key.select(servers, Key.key)
+        .join(Fleet, peewee.JOIN.LEFT_OUTER, on=(Fleet.key == Key.key))
         .group_by(Key.key)
         .order_by(Key.created, Key.key)
     )
