@@ -26,8 +26,28 @@ from tests.support.publishing import Publisher
 from tests.support.serving import Served, serving
 from tests.support.updating import Below
 
+#: Files that take minutes: begun last, they would have the other processes wait at the end.
+LONGEST = (
+    "test_kill.py",
+    "test_ui_tour.py",
+    "test_examples.py",
+    "test_patch_source.py",
+    "test_ui_servers.py",
+    "test_source_kill.py",
+    "test_updates_failing.py",
+    "test_ui_patchsets.py",
+    "test_ui_shell.py",
+    "test_real_kernel.py",
+)
+
 # Commands that tests start would inherit that it is ignored, as in a shell's background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(autouse=True, scope="session")
