@@ -36,7 +36,7 @@ from eportal_core.plugins import load as load_plugins
 from eportal_core.portal import Portal, open_portal
 
 PROGRAM = Path(sys.executable).with_name("kc.eportal")
-START_SECONDS = 60
+START_SECONDS = 120
 
 FEEDS = (
     ("feed", "-a", "test", "--auto", "--channel", "test"),

@@ -16,7 +16,7 @@ _ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 #: Milliseconds that a page has for what is expected of it.
-TIMEOUT = 15_000
+TIMEOUT = 60_000
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import requests
 
 from tests.support.commands import PROGRAM, CommandLine
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)
