@@ -204,7 +204,7 @@ def test_a_feed_of_a_taken_name_is_refused(here: Site) -> None:
 def test_a_user_is_added_and_may_log_in(here: Site) -> None:
     visitor = here.visitor()
     page = visitor.open("/admin/users/add")
-    page.get_by_label("Name").fill("eve / ops")
+    page.get_by_label("Name").fill("eve & ops")
     page.get_by_label("Password").fill("abc")
     save(page)
     assert "at least" in visitor.told()
@@ -213,13 +213,13 @@ def test_a_user_is_added_and_may_log_in(here: Site) -> None:
     page.get_by_label("Description").fill("On call")
     page.get_by_label("Role").select_option("admin")
     save(page)
-    assert visitor.told() == "User eve / ops was added."
-    assert not users.get("eve / ops").readonly
-    page.get_by_role("link", name="eve / ops", exact=True).click()
+    assert visitor.told() == "User eve & ops was added."
+    assert not users.get("eve & ops").readonly
+    page.get_by_role("link", name="eve & ops", exact=True).click()
     assert page.get_by_label("Description").input_value() == "On call"
     page.get_by_label("Role").select_option("readonly")
     save(page)
-    assert users.get("eve / ops").readonly
+    assert users.get("eve & ops").readonly
     visitor.check()
 
 

@@ -215,7 +215,10 @@ def test_enabling_is_shown_before_it_is_done(here: Site) -> None:
     assert Change.select().count() == before
     visitor.picture("manage")
     press(page, "Apply")
-    assert visitor.told() == f"{THIRD}: 2 patchsets enabled in main; 1 patchset enabled in test."
+    assert visitor.told() == (
+        f"{THIRD}: 2 patchsets enabled in main; 1 patchset enabled in test. Servers take it at "
+        f"their next check-in."
+    )
     assert cells(page, THIRD)[4:6] == ["Enabled", "Enabled"]
     assert (states(here)[SECOND], states(here, "test")[SECOND]) == ("enabled", "undeployed")
     visitor.check()
@@ -226,7 +229,7 @@ def test_enabling_is_shown_before_it_is_done(here: Site) -> None:
 def test_buttons_for_all_feeds(here: Site) -> None:
     visitor = here.visitor()
     page = visitor.open(f"{LIST}/{FIRST}/manage")
-    press(page, "Disable all")
+    press(page, "Disable in all feeds")
     shown = page.locator("section").inner_text()
     assert "2 servers: level 1 → no patches" not in shown
     assert "3 servers: level 1 → no patches" in shown
@@ -235,7 +238,7 @@ def test_buttons_for_all_feeds(here: Site) -> None:
     press(page, "Apply")
     assert [states(here, feed)[FIRST] for feed in TWO] == ["disabled", "disabled"]
     page = visitor.open(f"{LIST}/{FIRST}/manage")
-    press(page, "Enable all")
+    press(page, "Enable in all feeds")
     press(page, "Apply")
     assert [states(here, feed)[FIRST] for feed in TWO] == ["enabled", "enabled"]
 
@@ -249,6 +252,19 @@ def test_doing_nothing(here: Site) -> None:
     press(page, "Show what it will do")
     assert "there is nothing to apply" in page.locator("section").inner_text()
     assert page.get_by_role("button", name="Apply", exact=True).count() == 0
+    visitor.check()
+
+
+def test_other_choices_hide_what_was_shown(here: Site) -> None:
+    visitor = here.visitor()
+    page = visitor.open(f"{LIST}/{THIRD}/manage?do.main=enable")
+    preview = page.locator("section")
+    assert preview.is_visible()
+    page.get_by_label("Do in main").select_option("enable-upto")
+    assert not preview.is_visible()
+    assert "You chose something else since" in page.get_by_role("status").inner_text()
+    press(page, "Show what it will do")
+    assert "2 will be enabled" in preview.inner_text()
     visitor.check()
 
 

@@ -90,7 +90,7 @@ def test_all_of_them_are_enabled(here: Site) -> None:
     page.get_by_role("button", name="Show what it will do").click()
     assert "300 will be enabled" in page.locator("section").inner_text()
     page.get_by_role("button", name="Apply", exact=True).click()
-    done = f"{newest}: 300 patchsets enabled in main."
+    done = f"{newest}: 300 patchsets enabled in main. Servers take it at their next check-in."
     page.locator(".alert", has_text=done).wait_for(timeout=60_000)
     assert FeedPatchset.select().where(FeedPatchset.feed == "main").count() == COUNT
     visitor.check()

@@ -187,6 +187,30 @@ def test_what_is_no_filter_is_said_in_a_sentence(here: Site) -> None:
 # Order and pages
 
 
+@pytest.mark.parametrize("width", [1280, 1440, 1600, 1920])
+def test_the_list_fits_a_window(here: Site, fleet: Fleet, width: int) -> None:
+    """Long host names, IPv6 and tags among it; what has no place is on the server's own page."""
+    server = Facts.get(Facts.server == fleet.id_of["web2"])
+    usual = {"hostname": server.hostname, "ip": server.ip}
+    long = {
+        "hostname": "a-long-name.of-a-rack.in-a-room.example.com",
+        "ip": "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+    }
+    visitor = here.visitor()
+    before = visitor.page.viewport_size
+    visitor.page.set_viewport_size({"width": width, "height": 800})
+    try:
+        Facts.update(**long).where(Facts.server == server.server_id).execute()
+        page = visitor.open(f"{LIST}?key={server.key}")
+        assert long["hostname"] in names(page)
+        region = page.get_by_role("region", name="Servers")
+        assert region.evaluate("each => each.scrollWidth - each.clientWidth") <= 0
+        visitor.picture(f"servers-{width}")
+    finally:
+        Facts.update(**usual).where(Facts.server == server.server_id).execute()
+        visitor.page.set_viewport_size(before)
+
+
 def test_a_heading_sorts_and_turns(here: Site) -> None:
     page = here.visitor().open(f"{LIST}?feed=main&active=true")
     follow(page, "Host name")

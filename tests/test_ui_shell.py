@@ -130,6 +130,7 @@ def test_the_index_page_is_public(here: Site) -> None:
     page = here.running.new_page()
     assert page.goto(f"{here.served.url}/admin/").status == 200
     assert "Total number of servers" in page.inner_text("body")
+    assert findings(page) == []
     page.get_by_role("link", name="Log in").click()
     page.wait_for_url("**/admin/login")
     page.close()

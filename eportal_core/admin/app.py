@@ -44,7 +44,7 @@ def admin_app(portal: Portal) -> ASGIApp:
 
     own = [
         *health_routes(lambda: ""),
-        *index_routes(portal),
+        *index_routes(),
         *login_routes(portal),
         *api_routes(portal),
         *metrics_routes(portal, fleet),

@@ -90,11 +90,14 @@ class Tasks:
         """A new task; whoever opened it does it, or lets ``run`` do it, and ends it.
 
         Raises:
-            Conflict: too many are being done.
+            Conflict: too many are being done; of a readonly user, one is.
         """
         with self._lock:
             self._forget()
-            if sum(task.state == RUNNING for task in self._tasks.values()) >= AT_ONCE:
+            running = [task for task in self._tasks.values() if task.state == RUNNING]
+            if caller.readonly and any(task.owner == caller.username for task in running):
+                raise Conflict("One of yours is being done already: try again when it has ended.")
+            if len(running) >= AT_ONCE:
                 raise Conflict(
                     f"{AT_ONCE} tasks are being done already: try again when one has ended."
                 )

@@ -24,6 +24,8 @@ from eportal_core.storage import disk_errors, is_folder
 
 #: Characters of a field that is no file.
 FIELD_MAX = 1000
+#: Bytes of a form around its file.
+AROUND = 100_000
 #: Fields and files of a form.
 _PARTS_MAX = 20
 #: Bytes that are gathered before they are written.
@@ -83,8 +85,12 @@ class Upload:
             StorageError: the disk refused.
             PortalError: as ``accept`` raises it.
         """
+        came = 0
         try:
             async for chunk in chunks:
+                came += len(chunk)
+                if came > self._limit + AROUND:
+                    raise self._too_large()
                 try:
                     self._parser.write(chunk)
                 except MultipartParseError:
@@ -149,7 +155,7 @@ class Upload:
             return
         self.received += end - start
         if self.received > self._limit:
-            raise TooLarge(f"The file is larger than {self._limit} bytes (ARCHIVE_MAX_BYTES).")
+            raise self._too_large()
         if self.path is not None:
             self._pending += data[start:end]
 
@@ -159,6 +165,9 @@ class Upload:
 
     def _finish(self) -> None:
         self._is_whole = True
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The file is larger than {self._limit} bytes (ARCHIVE_MAX_BYTES).")
 
 
 def base_name(name: str) -> str:

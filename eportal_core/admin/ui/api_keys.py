@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from eportal_core import queries
 from eportal_core.admin.api import api_keys as api
 from eportal_core.admin.api.operation import Access, NoArguments
+from eportal_core.admin.ui.choices import feed_names, product_titles
 from eportal_core.admin.ui.visit import Form, View, Visit
 from eportal_core.errors import NotFound, PortalError
 
@@ -26,7 +26,7 @@ class _Filled(msgspec.Struct, frozen=True):
 
 def show(visit: Visit) -> Response:
     found = api.list_api_keys(visit.call, NoArguments()).result
-    titles = {product.name: product.title for product in visit.portal.products.values()}
+    titles = dict(product_titles(visit.portal))
     return visit.page("api_keys.html", title="API keys", keys=found, titles=titles)
 
 
@@ -75,8 +75,8 @@ def _form(visit: Visit, form: Form) -> Response:
         "api_key.html",
         title="Add an API key",
         form=form,
-        products=[(product.name, product.title) for product in visit.portal.products.values()],
-        feeds=[feed["name"] for feed in queries.feeds()],
+        products=product_titles(visit.portal),
+        feeds=feed_names(),
     )
 
 

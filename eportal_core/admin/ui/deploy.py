@@ -6,6 +6,7 @@ memory. What comes of it is told by a task, whose page the browser is led to in 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -18,16 +19,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from eportal_core import db, queries
+from eportal_core import db
 from eportal_core.admin.access import address_of, caller_of
 from eportal_core.admin.api.operation import Access
 from eportal_core.admin.login import LOGIN
 from eportal_core.admin.tasks import Task, tasks
 from eportal_core.admin.ui.addresses import url
+from eportal_core.admin.ui.choices import feed_names
 from eportal_core.admin.ui.patchsets import path_of, product_of
 from eportal_core.admin.ui.tasks import PATH as TASKS
 from eportal_core.admin.ui.visit import Form, View, Visit
-from eportal_core.admin.uploads import Upload, remove_leftovers, upload_folder
+from eportal_core.admin.uploads import AROUND, Upload, remove_leftovers, upload_folder
 from eportal_core.errors import (
     AccessDenied,
     InvalidValue,
@@ -45,8 +47,8 @@ from eportal_core.types import Caller, Product
 log = logging.getLogger("eportal.ui")
 
 _PATH = "/patchsets/{command}/deploy"
-#: Bytes of a form around its file.
-_AROUND = 100_000
+#: Seconds after which nothing more is waited for: who stalls takes the place of others.
+_STALLED = 60.0
 #: So much of what is refused is read all the same, bytes: a browser tells nothing of an answer
 #: that comes while it sends.
 _DRAINED = 64 * 1024 * 1024
@@ -60,7 +62,7 @@ def show(visit: Visit) -> Response:
         product=product,
         path=path_of(product),
         form=Form({"feed": MAIN}),
-        feeds=[feed["name"] for feed in queries.feeds()],
+        feeds=feed_names(),
         suffixes=",".join(compression.suffix for compression in COMPRESSIONS),
         limit=visit.portal.config["ARCHIVE_MAX_BYTES"],
     )
@@ -90,7 +92,7 @@ class _Upload:
         except AccessDenied:
             form = self._request.url.path.removesuffix("/upload")
             return RedirectResponse(f"{LOGIN}?next={quote(form)}", 303)
-        chunks = self._request.stream()
+        chunks = _lively(self._request.stream())
         with ExitStack() as stack:
             try:
                 await self._take(chunks, caller, product, task, stack)
@@ -112,13 +114,19 @@ class _Upload:
             AccessDenied, Forbidden, TooOften: as pages say it.
             NotFound, Conflict: as pages say it.
         """
+        caller = self._admitted()
         with db.connection():
-            caller = caller_of(self._portal, self._request)
-            View("POST", _PATH, Access.ADMIN, show).check(caller)
-            assert caller is not None, "somebody was let in"
             product = _product(self._portal, self._request.path_params["command"])
             task = tasks.open(caller, f"Deploy an archive of {product.title}", path_of(product))
         return caller, product, task
+
+    def _admitted(self) -> Caller:
+        """Raises: AccessDenied, Forbidden, TooOften: as pages say it."""
+        with db.connection():
+            caller = caller_of(self._portal, self._request)
+            View("POST", _PATH, Access.ADMIN, show).check(caller)
+        assert caller is not None, "somebody was let in"
+        return caller
 
     async def _take(
         self,
@@ -143,6 +151,8 @@ class _Upload:
         label = "Sending it to the portal"
         archive = await upload.read(chunks, lambda came: task.show(label, came, max(size, came)))
         feed = upload.fields.get("feed") or MAIN
+        # It may have taken hours.
+        await run_in_threadpool(self._admitted)
         is_enabled = upload.fields.get("disabled") != "true"
         await run_in_threadpool(_check_feed, feed)
         work = _work(self._portal, product, archive, feed, is_enabled, stack.pop_all())
@@ -156,7 +166,7 @@ class _Upload:
         return int(said) if said.isascii() and said.isdigit() else 0
 
     def _check_room(self, size: int, limit: int) -> None:
-        if size > limit + _AROUND:
+        if size > limit + AROUND:
             raise TooLarge(f"The file is larger than {limit} bytes (ARCHIVE_MAX_BYTES).")
         room = shutil.disk_usage(self._portal.storage.patches_dir).free
         # It is kept twice for a while.
@@ -183,6 +193,21 @@ def _work(
 def _check_feed(name: str) -> None:
     with db.connection():
         feeds.get(name)
+
+
+async def _lively(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """``chunks`` as they come. Raises: InvalidValue: none comes any more."""
+    while True:
+        try:
+            async with asyncio.timeout(_STALLED):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise InvalidValue(
+                f"Nothing came for {_STALLED:g} seconds: send the archive again."
+            ) from None
+        yield chunk
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

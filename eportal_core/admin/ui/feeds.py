@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -39,13 +40,7 @@ def add_form(visit: Visit) -> Response:
 def add(visit: Visit) -> Response:
     try:
         filled = visit.arguments(_Filled)
-        feeds.add(
-            visit.portal,
-            filled.name,
-            auto=filled.auto,
-            deploy_after=filled.deploy_after,
-            channel=filled.channel,
-        )
+        feeds.add(visit.portal, filled.name, **_values(filled))
     except PortalError as error:
         return _form(visit, "Add a feed", visit.typed(error))
     return saved(visit, f"Feed {filled.name} was added.", _LIST, name=filled.name)
@@ -60,50 +55,68 @@ def edit(visit: Visit) -> Response:
     name = feeds.get(visit.text("name")).name
     try:
         filled = visit.arguments(_Filled)
-        feeds.change(
-            visit.portal,
-            name,
-            auto=filled.auto,
-            deploy_after=filled.deploy_after,
-            channel=filled.channel,
-        )
+        feeds.change(visit.portal, name, **_values(filled))
     except PortalError as error:
         return _form(visit, f"Feed {name}", visit.typed(error), True)
     return saved(visit, f"Feed {name} was saved.", _LIST, name=name)
 
 
 def ask_remove(visit: Visit) -> Response:
-    name = feeds.get(visit.text("name")).name
-    feeds.check_removable(name)
-    row = next(row for row in _with_counts(visit) if row["name"] == name)
-    keys, servers = counted(row["keys"], "key"), counted(row["servers"], "server")
+    row = _removable(visit)
+    name, servers = row["name"], row["servers"]
+    keys = capital(counted(row["keys"], "key"))
     loses = [
-        f"{capital(keys)} with {servers} will move to the feed {MAIN}, and get its patchsets."
+        f"{keys} with {counted(servers, 'server')} will move to the feed {MAIN}, and get its "
+        f"patchsets."
         if row["keys"]
         else "No key uses it."
     ]
     back = f"/admin{_LIST}"
-    return visit.confirm(f"Remove feed {name}?", loses, "Remove", back, name=name)
+    title = f"Remove feed {name}?"
+    return visit.confirm(title, loses, "Remove", back, name=name, told=str(servers))
 
 
 def remove(visit: Visit) -> Response:
-    name = visit.text("name")
+    row = _removable(visit)
+    name = row["name"]
+    if row["servers"] > visit.number("told"):
+        # More came since it was asked.
+        return ask_remove(visit)
     count = feeds.remove(visit.portal, name)
     moved = f"{counted(count, 'key')} moved to {MAIN}"
     return visit.go(_LIST, f"Feed {name} was removed; {moved}.")
 
 
+def _removable(visit: Visit) -> dict[str, Any]:
+    """The feed that the visit is about, with its numbers.
+
+    Raises:
+        NotFound: there is none.
+        InvalidValue: it is ``main``.
+    """
+    name = feeds.get(visit.text("name")).name
+    feeds.check_removable(name)
+    return next(row for row in _with_counts(visit) if row["name"] == name)
+
+
 def _with_counts(visit: Visit) -> list[dict[str, Any]]:
     """Feeds, with their numbers of ``keys`` and ``servers``."""
-    keys = queries.keys(visit.portal)
+    keys, servers = Counter[str](), Counter[str]()
+    for key in queries.keys(visit.portal):
+        keys[key["feed"]] += 1
+        servers[key["feed"]] += key["servers"]
     return [
-        {
-            **feed,
-            "keys": sum(key["feed"] == feed["name"] for key in keys),
-            "servers": sum(key["servers"] for key in keys if key["feed"] == feed["name"]),
-        }
+        {**feed, "keys": keys[feed["name"]], "servers": servers[feed["name"]]}
         for feed in queries.feeds()
     ]
+
+
+def _values(filled: _Filled) -> dict[str, Any]:
+    return {
+        "auto": filled.auto,
+        "deploy_after": filled.deploy_after,
+        "channel": filled.channel,
+    }
 
 
 def _form(visit: Visit, title: str, form: Form, exists: bool = False) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from eportal_core import queries
 from eportal_core.admin.api.operation import Access
+from eportal_core.admin.ui.choices import feed_names, product_titles
 from eportal_core.admin.ui.counting import counted
 from eportal_core.admin.ui.saving import saved
 from eportal_core.admin.ui.visit import Form, View, Visit
@@ -31,7 +32,7 @@ class _Filled(msgspec.Struct, frozen=True):
 
 
 def show(visit: Visit) -> Response:
-    titles = {product.name: product.title for product in visit.portal.products.values()}
+    titles = dict(product_titles(visit.portal))
     found = queries.keys(visit.portal)
     return visit.page("keys.html", title="Keys", keys=found, titles=titles)
 
@@ -44,15 +45,7 @@ def add_form(visit: Visit) -> Response:
 def add(visit: Visit) -> Response:
     try:
         filled = visit.arguments(_Filled)
-        key = keys.add(
-            visit.portal,
-            filled.key or None,
-            feed=filled.feed,
-            note=filled.note,
-            server_limit=filled.server_limit,
-            products=_products(visit, filled),
-            enabled=filled.enabled,
-        )
+        key = keys.add(visit.portal, filled.key or None, **_values(visit, filled))
     except PortalError as error:
         return _form(visit, "Add a key", visit.typed(error, "product"))
     return saved(visit, f"Key {key.key} was added.", _LIST, key=key.key)
@@ -67,15 +60,7 @@ def edit(visit: Visit) -> Response:
     name = keys.get(visit.text("key")).key
     try:
         filled = visit.arguments(_Filled)
-        keys.change(
-            visit.portal,
-            name,
-            feed=filled.feed,
-            note=filled.note,
-            server_limit=filled.server_limit,
-            products=_products(visit, filled),
-            enabled=filled.enabled,
-        )
+        keys.change(visit.portal, name, **_values(visit, filled))
     except PortalError as error:
         return _form(visit, f"Key {name}", visit.typed(error, "product"), True)
     return saved(visit, f"Key {name} was saved.", _LIST, key=name)
@@ -83,18 +68,23 @@ def edit(visit: Visit) -> Response:
 
 def ask_remove(visit: Visit) -> Response:
     row = queries.keys(visit.portal, visit.text("key"))[0]
+    name, servers = row["key"], row["servers"]
     loses = [
-        f"{counted(row['servers'], 'server')} registered with it will be removed, too, and must "
+        f"{counted(servers, 'server')} registered with it will be removed, too, and must "
         f"register again with another key."
-        if row["servers"]
+        if servers
         else "No server is registered with it."
     ]
     back = f"/admin{_LIST}"
-    return visit.confirm(f"Remove key {row['key']}?", loses, "Remove", back, key=row["key"])
+    title = f"Remove key {name}?"
+    return visit.confirm(title, loses, "Remove", back, key=name, told=str(servers))
 
 
 def remove(visit: Visit) -> Response:
     name = visit.text("key")
+    if queries.keys(visit.portal, name)[0]["servers"] > visit.number("told"):
+        # More registered since it was asked.
+        return ask_remove(visit)
     count = keys.remove(visit.portal, name)
     return visit.go(_LIST, f"Key {name} and {counted(count, 'server')} were removed.")
 
@@ -103,9 +93,16 @@ def _usual(visit: Visit) -> list[str]:
     return [product.name for product in visit.portal.products.values() if product.default]
 
 
-def _products(visit: Visit, filled: _Filled) -> Sequence[str]:
-    """Those that are ticked; the default ones are not named, so that it gets new ones, too."""
-    return () if set(filled.product) == set(_usual(visit)) else filled.product
+def _values(visit: Visit, filled: _Filled) -> dict[str, Any]:
+    """Of the key; the default products are not named, so that it gets new ones, too."""
+    is_usual = set(filled.product) == set(_usual(visit))
+    return {
+        "feed": filled.feed,
+        "note": filled.note,
+        "server_limit": filled.server_limit,
+        "products": () if is_usual else filled.product,
+        "enabled": filled.enabled,
+    }
 
 
 def _form(visit: Visit, title: str, form: Form, exists: bool = False) -> Response:
@@ -114,8 +111,8 @@ def _form(visit: Visit, title: str, form: Form, exists: bool = False) -> Respons
         title=title,
         form=form,
         exists=exists,
-        feeds=[feed["name"] for feed in queries.feeds()],
-        products=[(product.name, product.title) for product in visit.portal.products.values()],
+        feeds=feed_names(),
+        products=product_titles(visit.portal),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from eportal_core import queries
 from eportal_core.admin.api.operation import Access
 from eportal_core.admin.tasks import tasks
-from eportal_core.admin.ui.addresses import url
+from eportal_core.admin.ui.choices import feed_names
 from eportal_core.admin.ui.counting import counted
 from eportal_core.admin.ui.patchsets import badge, known, path_of, product_of, row_of
 from eportal_core.admin.ui.tasks import ended_or_shown
@@ -18,6 +18,7 @@ from eportal_core.errors import Conflict, InvalidValue, PortalError
 from eportal_core.models import UNDEPLOYED
 from eportal_core.operations import bringing, patchsets
 from eportal_core.queries.preview import preview
+from eportal_core.types import Product
 
 #: What can be chosen for a feed, and how that is called; empty for nothing.
 CHOICES: Mapping[str, str] = {
@@ -30,8 +31,8 @@ CHOICES: Mapping[str, str] = {
 #: What a button does in all feeds.
 FOR_ALL: Mapping[str, str] = {
     "enable-upto": "Enable all up to, in all feeds",
-    "enable": "Enable all",
-    "disable": "Disable all",
+    "enable": "Enable in all feeds",
+    "disable": "Disable in all feeds",
     "undeploy-downto": "Undeploy down to, in all feeds",
 }
 #: Fields that say what is done in a feed begin so.
@@ -45,14 +46,23 @@ def show(visit: Visit) -> Response:
     return _page(visit, _chosen(visit))
 
 
+def choose(visit: Visit) -> Response:
+    """Leads to the page that shows what the choices would do."""
+    product = product_of(visit.portal, visit.text("command"))
+    return visit.go(_address(product, visit.text("name"), _chosen(visit)))
+
+
 def apply(visit: Visit) -> Response:
     product = product_of(visit.portal, visit.text("command"))
     name, chosen, mark = visit.text("name"), _chosen(visit), visit.text("mark")
     if not chosen or not mark:
         return visit.go(path_of(product, name, "manage"), "Choose what to do first.", "warning")
+    if _encoded(chosen) != visit.text("shown"):
+        return _page(visit, chosen, "You chose something else since. See what it would do now.")
 
     def work() -> str:
-        return _told(name, chosen, patchsets.manage(portal, product, name, chosen, mark=mark))
+        changed = patchsets.manage(portal, product, name, chosen, mark=mark)
+        return _told(product, name, chosen, changed)
 
     portal = visit.portal
     try:
@@ -69,7 +79,7 @@ def download(visit: Visit) -> Response:
     product = product_of(visit.portal, visit.text("command"))
     name, chosen = visit.text("name"), _chosen(visit)
     portal = visit.portal
-    onward = _address(path_of(product, name, "manage"), chosen)
+    onward = _address(product, name, chosen)
     try:
         names = [row.name for row in bringing.to_bring(portal, product, name, _upto(chosen))]
         task = tasks.start(
@@ -111,9 +121,10 @@ def _page(visit: Visit, chosen: Mapping[str, str], error: str = "") -> Response:
         for_all=FOR_ALL,
         field=_FIELD,
         chosen=chosen,
+        encoded=_encoded(chosen),
         feeds=[
-            (feed["name"], *badge(states.get(feed["name"], UNDEPLOYED), withdrawn=withdrawn))
-            for feed in queries.feeds()
+            (feed, *badge(states.get(feed, UNDEPLOYED), withdrawn=withdrawn))
+            for feed in feed_names()
         ],
         preview=shown,
         to_come=to_come,
@@ -127,7 +138,7 @@ def _chosen(visit: Visit) -> dict[str, str]:
     Raises:
         InvalidValue: there is no such choice.
     """
-    feeds = [feed["name"] for feed in queries.feeds()]
+    feeds = feed_names()
     everywhere = visit.text("all")
     chosen = {feed: everywhere or visit.text(f"{_FIELD}{feed}") for feed in feeds}
     for action in chosen.values():
@@ -141,11 +152,14 @@ def _upto(chosen: Mapping[str, str]) -> Sequence[str]:
     return [feed for feed, action in chosen.items() if action == "enable-upto"]
 
 
-def _address(path: str, chosen: Mapping[str, str]) -> str:
+def _address(product: Product, name: str, chosen: Mapping[str, str]) -> str:
     """Of the page below ``/admin`` with these choices."""
-    return url(path, **{f"{_FIELD}{feed}": action for feed, action in chosen.items()}).removeprefix(
-        "/admin"
-    )
+    query = _encoded(chosen)
+    return f"{path_of(product, name, 'manage')}{'?' if query else ''}{query}"
+
+
+def _encoded(chosen: Mapping[str, str]) -> str:
+    return urlencode({f"{_FIELD}{feed}": action for feed, action in chosen.items()})
 
 
 _DONE = {
@@ -156,17 +170,21 @@ _DONE = {
 }
 
 
-def _told(name: str, chosen: Mapping[str, str], changed: Mapping[str, int]) -> str:
+def _told(
+    product: Product, name: str, chosen: Mapping[str, str], changed: Mapping[str, int]
+) -> str:
     done = "; ".join(
         f"{counted(count, 'patchset')} {_DONE[chosen[feed]]} in {feed}"
         for feed, count in changed.items()
     )
-    return f"{name}: {done}."
+    when = "at their next check-in" if product.checkin else "when their agents ask next"
+    return f"{name}: {done}. Servers take it {when}."
 
 
 _PATH = "/patchsets/{command}/{name}"
 VIEWS = (
     View("GET", f"{_PATH}/manage", Access.ADMIN, show),
     View("POST", f"{_PATH}/manage", Access.ADMIN, apply),
+    View("POST", f"{_PATH}/choose", Access.ADMIN, choose),
     View("POST", f"{_PATH}/download", Access.ADMIN, download),
 )

@@ -27,7 +27,7 @@ def groups(portal: Portal) -> tuple[Group, ...]:
     """
     products = (
         Page(product.title, f"/admin/patchsets/{product.command}")
-        for product in sorted(portal.products.values(), key=_rank)
+        for product in sorted(portal.products.values(), key=rank)
     )
     return (
         Group("", (Page("Overview", "/admin/"),)),
@@ -53,6 +53,6 @@ def groups(portal: Portal) -> tuple[Group, ...]:
     )
 
 
-def _rank(product: Product) -> tuple[bool, bool, str]:
+def rank(product: Product) -> tuple[bool, bool, str]:
     """What most servers have comes first."""
     return not product.checkin, not product.default, product.title.casefold()

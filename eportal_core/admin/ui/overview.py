@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from eportal_core.admin.api.operation import Access
-from eportal_core.admin.index import public_index
+from eportal_core.admin.login import LOGIN
+from eportal_core.admin.navigation import navigation as pages_of_plugins
 from eportal_core.admin.ui import donut
 from eportal_core.admin.ui.addresses import url
 from eportal_core.admin.ui.counting import counted
 from eportal_core.admin.ui.donut import Segment
+from eportal_core.admin.ui.navigation import rank
 from eportal_core.admin.ui.visit import View, Visit
 from eportal_core.data_age import old_data
 from eportal_core.errors import NotFound
-from eportal_core.fleet import INACTIVE, OUT_OF_DATE, UNSUPPORTED, UP_TO_DATE
 from eportal_core.fleet_totals import LATELY, Fleet, Totals, since
 from eportal_core.models import Key, Patchset
-from eportal_core.queries import server_pages
+from eportal_core.queries import counted_lately, server_pages
 from eportal_core.queries.server_filter import Age, ServerFilter
+from eportal_core.queries.states import INACTIVE, OUT_OF_DATE, UNSUPPORTED, UP_TO_DATE
 from eportal_core.queries.week import new_patchsets
 from eportal_core.types import Product
 
@@ -86,7 +88,7 @@ class Table:
 
 def show(visit: Visit) -> Response:
     if visit.caller is None:
-        return public_index(visit.portal, visit.request)
+        return _public(visit)
     totals = _fleet(visit).known()
     if totals is None:
         return visit.page("counting.html", title="Overview")
@@ -119,6 +121,20 @@ def show(visit: Visit) -> Response:
     )
 
 
+def _public(visit: Visit) -> Response:
+    """What those see who have not logged in: numbers that anybody may know, as documented."""
+    if visit.portal.config["AUTH_RESTRICTED_INDEX"]:
+        return RedirectResponse(f"{LOGIN}?next=/admin/", 303)
+    return visit.page(
+        "overview_public.html",
+        title="ePortal",
+        totals=counted_lately.totals(visit.portal),
+        warning=old_data(visit.portal),
+        pages=pages_of_plugins(visit.portal),
+        login=LOGIN,
+    )
+
+
 def show_all(visit: Visit) -> Response:
     """One of the tables with every name."""
     kind = visit.text("kind")
@@ -140,8 +156,7 @@ def _fleet(visit: Visit) -> Fleet:
 def _products(visit: Visit, totals: Totals) -> list[Product]:
     """Those that servers have, in the order of the navigation."""
     return sorted(
-        (each for each in visit.portal.products.values() if totals.products[each.name]),
-        key=lambda each: (not each.checkin, not each.default, each.title.casefold()),
+        (each for each in visit.portal.products.values() if totals.products[each.name]), key=rank
     )
 
 

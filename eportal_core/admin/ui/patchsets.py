@@ -12,6 +12,7 @@ from starlette.responses import Response
 from eportal_core import queries
 from eportal_core.admin.api.operation import Access
 from eportal_core.admin.ui.addresses import url
+from eportal_core.admin.ui.choices import feed_names
 from eportal_core.admin.ui.visit import View, Visit
 from eportal_core.errors import NotFound
 from eportal_core.models import BLOCKED, DISABLED, ENABLED, MAIN, UNDEPLOYED, Offer, Patchset
@@ -68,7 +69,7 @@ def show(visit: Visit) -> Response:
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = min(max(1, asked.page), pages)
     start = (page - 1) * PER_PAGE
-    feeds = [feed["name"] for feed in queries.feeds()]
+    feeds = feed_names()
     shown = [_shown(product, row, feeds, running) for row in rows[start : start + PER_PAGE]]
 
     def at(number: int) -> str | None:
@@ -100,7 +101,7 @@ def show_one(visit: Visit) -> Response:
     name = visit.text("name")
     patchset, offer = known(product, name)
     row = row_of(visit.portal, product, name)
-    feeds = [feed["name"] for feed in queries.feeds()]
+    feeds = feed_names()
     running = usage.running() if product.checkin else {}
     return visit.page(
         "patchset.html",

@@ -13,9 +13,12 @@ from eportal_core.admin.api.arguments import arguments_of
 from eportal_core.admin.api.servers import Filters, ListArguments, wanted_of
 from eportal_core.admin.ui.addresses import url
 from eportal_core.admin.ui.visit import Visit
+from eportal_core.errors import InvalidValue
 from eportal_core.queries.server_filter import ServerFilter
 
 LIST = "/servers"
+#: Texts that all filters have together, and their characters: a page says each of them many times.
+_TEXTS_MAX, _LENGTH_MAX = 50, 5000
 #: Filters of the HTTP API, whatever they are.
 FILTERS = tuple(field.name for field in msgspec.structs.fields(Filters))
 _ORDER = ("sort", "order", "limit")
@@ -46,16 +49,26 @@ class Query:
 
     @staticmethod
     def of(values: Mapping[str, Sequence[Any]]) -> Query:
-        """The filters and the order among ``values``; what is empty is not asked for."""
+        """The filters and the order among ``values``; what is empty is not asked for.
+
+        Raises:
+            InvalidValue: there is too much of it for a page.
+        """
         found = {
             name: [str(value) for value in values.get(name, ()) if value not in ("", None)]
             for name in (*FILTERS, *_ORDER)
         }
+        texts = [text for each in found.values() for text in each]
+        if len(texts) > _TEXTS_MAX or sum(map(len, texts)) > _LENGTH_MAX:
+            raise InvalidValue(
+                f"A page filters by {_TEXTS_MAX} values and {_LENGTH_MAX} characters at most; the "
+                f"HTTP API takes more."
+            )
         return Query({name: texts for name, texts in found.items() if texts})
 
     @staticmethod
     def parse(text: str) -> Query:
-        """What ``encoded`` made."""
+        """What ``encoded`` made. Raises: InvalidValue: as from ``of``."""
         return Query.of(parse_qs(text))
 
     @property

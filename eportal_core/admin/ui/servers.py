@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from eportal_core import queries
 from eportal_core.admin.api.operation import Access
 from eportal_core.admin.csv import csv_of
+from eportal_core.admin.ui.choices import feed_names, product_titles
 from eportal_core.admin.ui.server_query import LIST, STATES, Query
 from eportal_core.admin.ui.visit import View, Visit
 from eportal_core.errors import PortalError
@@ -104,8 +104,9 @@ def show(visit: Visit) -> Response:
 def export(visit: Visit) -> Response:
     """All that the filter finds, as CSV, a piece at a time."""
     listing, _ = listing_of(visit, Query.of(visit.values))
+    pieces = visit.while_admitted(server_rows.exported(listing, _PIECE))
     return StreamingResponse(
-        csv_of(ServerShown, server_rows.exported(listing, _PIECE)),
+        csv_of(ServerShown, pieces),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="servers.csv"'},
     )
@@ -167,9 +168,9 @@ def _heading(query: Query, column: str, sorts: bool) -> Heading:
 def _choices(visit: Visit) -> dict[str, list[Any]]:
     """What filters can be chosen from; nothing where it would be too much to choose from."""
     found: dict[str, list[Any]] = {
-        "feed": [feed["name"] for feed in queries.feeds()],
+        "feed": feed_names(),
         "key": key_names(_CHOICES_MAX + 1),
-        "product": [(each.name, each.title) for each in visit.portal.products.values()],
+        "product": product_titles(visit.portal),
         "distro": server_states.distros(),
         "tag": [each.tag for each in tags.page(_CHOICES_MAX + 1).tags],
     }

@@ -199,14 +199,12 @@ def remove(visit: Visit) -> Response:
         selected = Selected.of(visit)
         if selected.is_all and selected.query.wanted(visit).is_of_all(visit.portal):
             raise InvalidValue("Filter the servers first; without a filter, all of them would go.")
-        told = int(visit.text("told", "0") or 0)
+        told = visit.number("told")
         if visit.text("sure") and (not selected.is_all or selected.count <= told):
             steps = servers.deleting(visit.portal, selected.finder())
             return _work(selected, "Servers are deleted", _done("deleted", ""), steps)
         if visit.text("sure"):
             form = Form({}, "There are more of them by now; look at the number again.")
-    except ValueError:
-        return _back(visit, "Select servers first.")
     except PortalError as error:
         return _back(visit, str(error), "error")
     return _asked(visit, "servers_remove.html", "Delete {}?", "Delete", form)

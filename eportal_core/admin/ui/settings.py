@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -12,7 +13,7 @@ from eportal_core.admin.ui import trials
 from eportal_core.admin.ui.settings_pages import Shown, all_shown, filled, pages_of_plugins
 from eportal_core.admin.ui.visit import Form, View, Visit
 from eportal_core.config import Config
-from eportal_core.errors import NotFound, PortalError
+from eportal_core.errors import InvalidValue, NotFound, PortalError
 from eportal_core.operations import settings
 from eportal_core.portal import Portal
 from eportal_core.types import SettingsPage
@@ -64,6 +65,7 @@ def views_of(
         try:
             changed = _changed(visit, config, all_shown(config, page))
             if changed:
+                _refuse_other_host(config, all_shown(config, page), changed)
                 settings.put_all(config, changed)
         except PortalError as error:
             lists = [name for name in page.settings if page.choices.get(name)]
@@ -130,6 +132,38 @@ def _changed(visit: Visit, config: Config, shown: list[Shown]) -> dict[str, str 
             if typed != filled(value):
                 changed[each.name] = typed or None
     return changed
+
+
+def _refuse_other_host(
+    config: Config, shown: list[Shown], changed: Mapping[str, str | None]
+) -> None:
+    """What is saved as a secret was meant for the host that an address named.
+
+    Raises:
+        InvalidValue: an address names another one, and a secret is to stay.
+    """
+    addresses = {each.name for each in shown if each.kind == "str" and not each.secret}
+    moved = [
+        name
+        for name, text in changed.items()
+        if name in addresses and (host := _host(text)) and host != _host(config[name])
+    ]
+    for each in shown:
+        if moved and each.secret and each.is_set and each.name not in changed:
+            what = "Type it again, or tick Forget it." if each.can_change else each.why
+            raise InvalidValue(
+                f"{moved[0]} names another host, which would get the {each.name} that is saved. "
+                f"{what}"
+            )
+
+
+def _host(address: str | None) -> str:
+    """With its scheme and port; empty when it is no address of a host."""
+    try:
+        parts = urlsplit(address or "")
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.lower()}" if parts.netloc else ""
 
 
 def _parts(text: str) -> list[str]:

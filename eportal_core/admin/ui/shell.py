@@ -26,6 +26,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.types import Scope
 from starlette_admin.base import BaseAdmin
+from starlette_admin.flash import FlashMiddleware
 
 from eportal_core import db
 from eportal_core.admin.access import SAFE, address_of, caller_of
@@ -37,6 +38,7 @@ from eportal_core.admin.ui.brought import all_views
 from eportal_core.admin.ui.moments import moment
 from eportal_core.admin.ui.navigation import groups
 from eportal_core.admin.ui.secret import secret_key
+from eportal_core.admin.ui.tokens import Tokens
 from eportal_core.admin.ui.views import VIEWS
 from eportal_core.admin.ui.visit import View, Visit
 from eportal_core.errors import AccessDenied, NotFound, PortalError, TooOften
@@ -77,14 +79,20 @@ class Shell:
     def __init__(self, portal: Portal, views: Sequence[View], templates: BaseLoader) -> None:
         self._portal = portal
         self._navigation = groups(portal)
+        key = secret_key(portal.config.data_dir)
         admin = BaseAdmin(
             title="ePortal",
             base_url=BASE,
             templates_dir=str(_TEMPLATES),
             additional_loaders=[templates],
-            secret_key=secret_key(portal.config.data_dir),
-            middlewares=[Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES)],
+            secret_key=key,
         )
+        # Its own come in an order in which a form that is refused has no page.
+        admin.middlewares[:] = [
+            Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES),
+            Middleware(FlashMiddleware, secret_key=key),
+            Middleware(Tokens, secret_key=key, refuse=self._form_refused),
+        ]
         # Its own pages answer to nobody's users.
         admin.routes[:] = [static_mount(), *self._routes(views)]
         self._templates = admin.templates
@@ -129,7 +137,7 @@ class Shell:
             with db.connection():
                 caller = caller_of(self._portal, request)
                 if caller is None and view.access is not Access.ANYBODY:
-                    return _to_login(request)
+                    return _to_login(request, "GET" in views)
                 view.check(caller)
                 with acting(_actor(request, caller)):
                     return view.function(self._visit(request, caller, values))
@@ -161,6 +169,9 @@ class Shell:
         return await run_in_threadpool(
             self._error, request, None, error.status_code, f"{error.detail}."
         )
+
+    async def _form_refused(self, request: Request, status: int, sentence: str) -> Response:
+        return await run_in_threadpool(self._error, request, None, status, sentence)
 
     def _error(
         self, request: Request, caller: Caller | None, status: int, sentence: str
@@ -211,8 +222,9 @@ def _actor(request: Request, caller: Caller | None) -> Actor:
     return Actor(caller.username, address, caller.means) if caller else Actor("anybody", address)
 
 
-def _to_login(request: Request) -> Response:
-    onward = request.url.path
+def _to_login(request: Request, is_page: bool) -> Response:
+    """is_page: whether the path can be gone to after the login."""
+    onward = request.url.path if is_page else f"{BASE}/"
     if request.method in SAFE and request.url.query:
         onward = f"{onward}?{request.url.query}"
     return RedirectResponse(f"{LOGIN}?next={quote(onward, safe='/')}", 303)
@@ -221,5 +233,6 @@ def _to_login(request: Request) -> Response:
 def _nothing(visit: Visit) -> Response:
     path = visit.request.url.path
     if visit.request.method in SAFE and path.endswith("/"):
-        return RedirectResponse(path.rstrip("/"), 307)
+        query = visit.request.url.query
+        return RedirectResponse(f"{path.rstrip('/')}{'?' if query else ''}{query}", 307)
     raise NotFound("There is no such page.")

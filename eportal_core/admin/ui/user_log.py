@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from typing import Annotated, Any
 
 import msgspec
@@ -22,8 +23,11 @@ from eportal_core.admin.ui.tasks import ended_or_shown
 from eportal_core.admin.ui.visit import Form, View, Visit
 from eportal_core.errors import InvalidValue, PortalError
 
+Row = dict[str, Any]
 _PATH = "/log"
-_SHOWN = 50
+#: Lines of a page, the entries that are read for them at most, and how many of one stroke are a
+#: line of their own.
+_SHOWN, _READ, _MANY = 50, 500, 5
 #: So many are read at once for a file; whoever takes it slowly keeps no connection meanwhile.
 _PIECE = 1000
 _FILTERS = ("user", "table", "key", "since", "until")
@@ -51,19 +55,21 @@ class _Line(msgspec.Struct, frozen=True):
 
 def show(visit: Visit) -> Response:
     typed = {name: visit.text(name).strip() for name in _FILTERS}
-    rows: list[dict[str, Any]] = []
+    lines: list[list[Row]] = []
     error = ""
     try:
-        rows = list(user_log.entries(_wanted(visit), _SHOWN + 1))
+        lines = list(islice(_lines(user_log.entries(_wanted(visit), _READ)), _SHOWN + 1))
     except InvalidValue as refused:
         error = str(refused)
-    older = url(_PATH, **typed, before=rows[_SHOWN - 1]["sequence"]) if len(rows) > _SHOWN else None
+    shown = lines[:_SHOWN]
+    is_more = len(lines) > _SHOWN or sum(map(len, lines)) >= _READ
+    older = url(_PATH, **typed, before=shown[-1][-1]["sequence"]) if is_more else None
     return visit.page(
         "log.html",
         title="User log",
         form=Form(typed, error),
         filtered=any(typed.values()),
-        rows=[(row, told(row)) for row in rows[:_SHOWN]],
+        lines=[[(row, told(row)) for row in line] for line in shown],
         kinds=kinds(),
         newest=url(_PATH, **typed) if visit.text("before") else None,
         older=older,
@@ -72,9 +78,25 @@ def show(visit: Visit) -> Response:
     )
 
 
+def _lines(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The entries of each line: one, or many different things that changed at one stroke."""
+    for _, found in groupby(rows, _stroke):
+        alike = list(found)
+        if len(alike) >= _MANY and len({row["key"] for row in alike}) == len(alike):
+            yield alike
+        else:
+            yield from ([row] for row in alike)
+
+
+def _stroke(row: Row) -> tuple[str, ...]:
+    """The same for what somebody did to things of one kind within a minute."""
+    who = (row["actor"], row["source"], row["means"])
+    return (*who, row["action"], row["table"], row["time"][: len("2026-11-22 09:30")])
+
+
 def export(visit: Visit) -> Response:
     """All entries that meet the filters, as a file; the newest first."""
-    pieces = _pieces(replace(_wanted(visit), before=None))
+    pieces = visit.while_admitted(_pieces(replace(_wanted(visit), before=None)))
     match visit.text("form"):
         case "csv":
             lines = ([_line(row) for row in piece] for piece in pieces)
@@ -128,7 +150,7 @@ def _moment(visit: Visit, name: str) -> datetime | None:
     return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
-def _pieces(wanted: user_log.Filter) -> Iterator[list[dict[str, Any]]]:
+def _pieces(wanted: user_log.Filter) -> Iterator[list[Row]]:
     while True:
         with db.connection():
             piece = list(user_log.entries(wanted, _PIECE))
@@ -139,11 +161,11 @@ def _pieces(wanted: user_log.Filter) -> Iterator[list[dict[str, Any]]]:
         wanted = replace(wanted, before=piece[-1]["sequence"])
 
 
-def _line(row: dict[str, Any]) -> _Line:
+def _line(row: Row) -> _Line:
     return _Line(**{**row, "changed": msgspec.json.encode(row["changed"]).decode()})
 
 
-def _json(pieces: Iterator[list[dict[str, Any]]]) -> Iterator[bytes]:
+def _json(pieces: Iterator[list[Row]]) -> Iterator[bytes]:
     """An array of ``Entry``, one a line."""
     lead = b"[\n"
     for piece in pieces:

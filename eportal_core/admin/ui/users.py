@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from eportal_core import identity_queries as queries
+from eportal_core import queries
 from eportal_core.admin.api.operation import Access
 from eportal_core.admin.ui.counting import capital, counted
 from eportal_core.admin.ui.saving import saved

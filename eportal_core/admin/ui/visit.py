@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette_admin.flash import flash, get_flashed_messages
 from starlette_admin.security.csrf import CSRFMiddleware
 
+from eportal_core import db
+from eportal_core.admin.access import caller_of
 from eportal_core.admin.api.arguments import arguments_of
 from eportal_core.admin.api.operation import Access, Call
 from eportal_core.admin.ui.addresses import url
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from eportal_core.admin.ui.navigation import Group
 
 T = TypeVar("T", bound=msgspec.Struct)
+P = TypeVar("P")
+#: What a page tells once stands in a cookie meanwhile; browsers drop one of more than 4,096 bytes.
+_TOLD_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,27 @@ class Visit:
         found = self.values.get(name) or [default]
         return str(found[-1])
 
+    def number(self, name: str) -> int:
+        """The argument as a whole number from 0; 0 for what is none."""
+        text = self.text(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
     def texts(self, name: str) -> list[str]:
         """All values of the argument that are not empty."""
         return [str(value) for value in self.values.get(name, ()) if value not in ("", None)]
+
+    def while_admitted(self, pieces: Iterable[P]) -> Iterator[P]:
+        """``pieces`` of a streamed answer, for as long as the session lasts.
+
+        Raises:
+            AccessDenied: it ended meanwhile; whoever reads sees that the answer was broken off.
+        """
+        for piece in pieces:
+            if self.user.means == "session":
+                with db.connection():
+                    if caller_of(self.portal, self.request) is None:
+                        raise AccessDenied("The session ended while a list was sent.")
+            yield piece
 
     def arguments(self, takes: type[T]) -> T:
         """The arguments as ``takes``; a box that is not ticked is not sent, so give it a default.
@@ -121,7 +144,7 @@ class Visit:
         kind: success, info, warning or error.
         """
         if told:
-            flash(self.request, told, kind)
+            flash(self.request, told[:_TOLD_MAX], kind)
         return RedirectResponse(url(path, **query), 303)
 
 
@@ -140,11 +163,11 @@ class View:
 
     def check(self, caller: Caller | None) -> None:
         """Raises: AccessDenied: nobody is logged in. Forbidden: the caller may not come here."""
+        if caller is not None and caller.means.startswith("API key"):
+            raise Forbidden("API keys are for /admin/api: log in to see pages.")
         if self.access is Access.ANYBODY:
             return
         if caller is None:
             raise AccessDenied("This page is for users who have logged in.")
-        if caller.means.startswith("API key"):
-            raise Forbidden("API keys are for /admin/api: log in to see pages.")
         if self.access is Access.ADMIN and caller.readonly:
             raise Forbidden("A readonly user may not do this.")

@@ -32,7 +32,7 @@
       else {
         let sentence = "The portal refused it.";
         try {
-          sentence = JSON.parse(request.responseText).error || sentence;
+          sentence = JSON.parse(request.responseText).detail || sentence;
         } catch {
           if (request.responseText.length < 300) sentence = request.responseText || sentence;
         }
