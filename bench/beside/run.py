@@ -39,6 +39,10 @@ from tests.support.serving import serving
 BROWSERS = 10
 #: Goals of the project: p99 while browsers page, and the median while the API is asked.
 MOST_P99, MOST_SLOWER = 1.2, 1.1
+#: A turn at which the machine stood still is repeated: nothing of ours is before the generator of
+#: check-ins, so when that was late, seconds, it was for the machine's own reasons.
+MOST_LAG = 0.002
+TRIES = 3
 _USER = "bench"
 _LIST = "/admin/servers"
 
@@ -146,9 +150,12 @@ def compare(
 
     def check_in() -> paced.Paced:
         nonlocal start
-        found = paced.pace(agent, lines, start, options.rate, options.seconds, options.core)
-        start += found.offered
-        assert not found.bad + found.broken, found
+        for _ in range(TRIES):
+            found = paced.pace(agent, lines, start, options.rate, options.seconds, options.core)
+            start += found.offered
+            assert not found.bad + found.broken, found
+            if found.lag <= MOST_LAG:
+                break
         return found
 
     check_in()
@@ -164,14 +171,14 @@ def compare(
             pairs.append((alone, beside))
         p50, p99 = (
             statistics.median(getattr(b, name) / getattr(a, name) for a, b in pairs)
-            for name in ("p50", "p99")
+            for name in ("p50", "usual_p99")
         )
         is_good = p99 <= MOST_P99 if work is BROWSING else p50 <= MOST_SLOWER
         good &= is_good
         last_alone, last = pairs[-1]
         print(
-            f"{work.name:28}{answers:9}{last.p50 * 1000:8.2f}{last.p99 * 1000:8.2f}"
-            f"{last_alone.p50 * 1000:8.2f}{last_alone.p99 * 1000:8.2f}{p50:7.2f}{p99:7.2f}"
+            f"{work.name:28}{answers:9}{last.p50 * 1000:8.2f}{last.usual_p99 * 1000:8.2f}"
+            f"{last_alone.p50 * 1000:8.2f}{last_alone.usual_p99 * 1000:8.2f}{p50:7.2f}{p99:7.2f}"
             f"{last.lag * 1000:7.2f}{'' if is_good else '  MISSED'}",
             flush=True,
         )
@@ -204,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines = Path(work) / "requests"
         data.write_requests(lines, options.servers, 50_000, 1, 0.05)
         admin = int(served.cli.settings["ADMIN_PORT"])
+        # A portal that has just started counts its servers; this waits for that.
+        requests.get(f"http://127.0.0.1:{admin}/admin/metrics", headers=api_key, timeout=60)
         # The clients are other machines' work: they leave this one to the portal.
         os.nice(19)
         asking = {work: session if work is BROWSING else api_key for work in WORKS}

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 
 import data
@@ -40,7 +41,8 @@ class Paced:
 
     offered: scheduled. answered: whole answers of 2xx, until DRAIN seconds after the end. rate: of
     those, the ones that came before the end, a second. bad: other answers. broken: no answer. lag:
-    99th percentile of how late the generator itself was.
+    99th percentile of how late the generator itself was. usual_p99: the 99th percentile within a
+    second, its median: a machine that stands still for a moment counts in one second of them.
     """
 
     offered: int
@@ -52,6 +54,7 @@ class Paced:
     p99: float
     worst: float
     lag: float
+    usual_p99: float
 
 
 def pace(port: int, requests: Path, start: int, rate: int, seconds: int, core: int) -> Paced:
@@ -67,6 +70,15 @@ def percentile(values: list[float], share: float) -> float:
     if not values:
         return float("inf")
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def usual(done: list[tuple[float, float]]) -> float:
+    """Of the moments and latencies of answers: the median of the 99th percentiles of seconds."""
+    seconds: dict[int, list[float]] = {}
+    for at, latency in done:
+        seconds.setdefault(int(at - latency), []).append(latency)
+    found = [percentile(latencies, 0.99) for latencies in seconds.values()]
+    return median(found) if found else float("inf")
 
 
 def arrivals(rate: int, seconds: int) -> list[float]:
@@ -206,6 +218,7 @@ def main(port: int, path: Path, start: int, rate: int, seconds: int) -> Paced:
         p99=percentile(latencies, 0.99),
         worst=max(latencies, default=float("inf")),
         lag=percentile(generator.late, 0.99),
+        usual_p99=usual(generator.done),
     )
 
 

@@ -88,19 +88,6 @@ def require_user(portal: Portal, request: Request) -> Caller:
     return caller
 
 
-def require_admin(portal: Portal, request: Request) -> Caller:
-    """Who calls, when that is a user who may change things.
-
-    Raises:
-        AccessDenied, TooOften, Forbidden: as from ``require_user``.
-        Forbidden: it is a readonly user.
-    """
-    caller = require_user(portal, request)
-    if caller.readonly:
-        raise Forbidden("A readonly user may not do this.")
-    return caller
-
-
 def user_by_password(portal: Portal, username: str, password: str, address: str) -> User:
     """The user of this name and password; how often they may be wrong is bounded.
 
@@ -152,19 +139,11 @@ def _host(origin: str) -> str | None:
 
 
 def _by_key(token: str, address: str) -> Caller:
-    key = api_keys.find(token)
-    if key is None:
+    caller = api_keys.find(token)
+    if caller is None:
         throttle.guessed(address)
         raise AccessDenied("This API key is not known, or its time is over.")
-    user = key.user
-    return Caller(
-        user.username,
-        user.backend,
-        user.readonly or not key.write,
-        f"API key {key.name}",
-        None if key.products is None else tuple(key.products),
-        None if key.feeds is None else tuple(key.feeds),
-    )
+    return caller
 
 
 def _by_session(portal: Portal, request: Request, cookie: str) -> Caller | None:

@@ -19,7 +19,8 @@ from eportal_core.queries.conditions import Condition, Values
 
 #: From so many on, a text is looked for without its index.
 _MANY = 20_000
-_ALL = "SELECT coalesce(sum(servers), 0) FROM fleet AS g"
+_COUNT = "SELECT coalesce(sum(g.servers), 0) FROM"
+_ALL = f"{_COUNT} fleet AS g"
 #: How a group of ``fleet`` finds its servers again.
 _OF_GROUP = " AND ".join(
     f"f.{name} {search.SAME} nullif(g.{name}, {null})" for name, null in search.GROUPED.items()
@@ -87,7 +88,7 @@ class Plan:
             (
                 each
                 for each in self._single
-                if each.opposite is not None and 2 * self.size(each) > self.total
+                if each.opposite is not None and 2 * self.size(each) > self.about
             ),
             None,
         )
@@ -96,6 +97,11 @@ class Plan:
     def total(self) -> int:
         """How many servers there are at all."""
         return number(_ALL)
+
+    @cached_property
+    def about(self) -> int:
+        """How many there are at most, known at once; those that were removed count in part."""
+        return number("SELECT coalesce(max(number), 0) FROM facts")
 
     @cached_property
     def source(self) -> Source:
@@ -127,9 +133,9 @@ class Plan:
 
     def _all_but(self, condition: Condition) -> int:
         """How many meet it, by the others, if those are fewer and can be asked for; else 0."""
-        opposite, few = condition.opposite, self.total // 2
-        if opposite is None:
+        if (opposite := condition.opposite) is None:
             return 0
+        few = self.about // 2
         others = number(
             f"SELECT count(*) FROM ({opposite.found} LIMIT ?) AS d",
             (*opposite.found_values, few + 1),
@@ -137,11 +143,17 @@ class Plan:
         return self.total - others if others <= few else 0
 
     def _by_group(self) -> Source:
-        tests = tuple(each.test.format(t="g") for each in self._grouped)
-        values = tuple(value for each in self._grouped for value in each.values)
-        size = number(f"{_ALL}{where(tests)}", values)
+        tests, values = _tests(self._grouped, "g")
         tables = f"fleet AS g CROSS JOIN facts AS f ON f.key = g.key AND {_OF_GROUP}"
-        return Source(size, tables, tests, values, self._single)
+        return Source(self._size_of_groups(), tables, tuple(tests), tuple(values), self._single)
+
+    def _size_of_groups(self) -> int:
+        joined = next((each for each in self._grouped if each.groups), None)
+        if joined is None:
+            tests, values = _tests(self._grouped, "g")
+            return number(f"{_ALL}{where(tests)}", values)
+        tests, values = _tests([each for each in self._grouped if each is not joined], "g")
+        return number(f"{_COUNT} {joined.groups}{where(tests)}", [*joined.values, *values])
 
 
 def _size(condition: Condition) -> int:
@@ -168,9 +180,9 @@ def gathered(source: Source, *, needs_checkin: bool) -> tuple[str, list[str], li
     return tables, [*source.tests, *tests], [*source.values, *values]
 
 
-def _tests(conditions: Sequence[Condition]) -> tuple[list[str], list[Any]]:
+def _tests(conditions: Sequence[Condition], table: str = "f") -> tuple[list[str], list[Any]]:
     return (
-        [each.test.format(t="f") for each in conditions],
+        [each.test.format(t=table) for each in conditions],
         [value for each in conditions for value in each.values],
     )
 

@@ -226,7 +226,7 @@ class Stretch:
         if plan.is_of_all:
             return self._read(*walked)
         within = plan.range_of(self.sort.column)
-        whole = plan.total if within is None else plan.size(within)
+        whole = plan.about if within is None else plan.size(within)
         likely = (self.offset + self.length) * whole // counted
         if likely <= plan.source.size:
             for most in (_PATIENCE * likely, plan.source.size):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
+import peewee
 
 from eportal_core import db
 from eportal_core.operations import latest
@@ -14,7 +16,7 @@ from eportal_core.queries import server_pages
 from eportal_core.queries.listings import clones
 from eportal_core.queries.server_pages import Listing
 
-_START = datetime(1970, 1, 1, tzinfo=UTC)
+_START = datetime(1970, 1, 1)
 
 
 class ServerShown(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ def shown(numbers: Sequence[int]) -> list[ServerShown]:
         )
         for number, *values in rows:
             for place in (5, 6, 7):
-                values[place] = _time(values[place])
+                values[place] = shown_time(values[place])
             values[22] = values[22].partition("/")[2] if values[22] else None
             found[number] = ServerShown(*values)
     return [found[number] for number in numbers if number in found]
@@ -120,6 +122,15 @@ def ids(numbers: Sequence[int]) -> list[str]:
     ]
 
 
+def servers() -> Iterator[dict[str, Any]]:
+    """All servers, the oldest first, and ``clones`` of each: host names that come in turns."""
+    shared = clones()
+    everyone = db.fetch("SELECT number FROM facts ORDER BY registered, number")
+    for chunk in peewee.chunked((number for (number,) in everyone), _AT_ONCE):
+        for row in shown(chunk):
+            yield {**msgspec.structs.asdict(row), "clones": shared.get(row.id, [])}
+
+
 def exported(listing: Listing, size: int) -> Iterator[list[ServerShown]]:
     """All servers of a list, ``size`` at a time; what is wrong with the list is told at once.
 
@@ -145,8 +156,9 @@ def exported(listing: Listing, size: int) -> Iterator[list[ServerShown]]:
     return pieces()
 
 
-def _time(microseconds: int | None) -> str | None:
+def shown_time(microseconds: int | None) -> str | None:
     """As ``models.shown`` has it, of what the database has."""
     if microseconds is None:
         return None
-    return (_START + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    moment = _START + timedelta(microseconds=microseconds)
+    return moment.isoformat(" ", "microseconds")

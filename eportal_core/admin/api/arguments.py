@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -14,6 +14,9 @@ from eportal_core.errors import InvalidValue
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+#: Marks a list that means all when it is not named: named with nothing behind it, it is empty.
+OR_EMPTY = "or empty"
+
 #: What msgspec says of arguments: that one is missing, where another is wrong, and its bound.
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PLACE = re.compile(r" - at `\$\.(\w+)")
@@ -22,7 +25,6 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
-    datetime: "a time such as 2026-11-22T09:30:00Z",
     list: "a list of texts",
     str: "a text",
 }
@@ -32,27 +34,37 @@ def arguments_of(takes: type[T], values: Mapping[str, Sequence[Any]]) -> T:
     """``values`` as the struct ``takes``; what it does not know is let be.
 
     Of a name that stands twice, the last counts unless the field is a list. An empty text stands
-    for nothing, but where a field is a text; and so does null.
+    for nothing, but where a field is a text; and so does null. A name with nothing behind it is no
+    list, but where the field is annotated with ``OR_EMPTY``.
 
     Raises:
         InvalidValue: one is missing, or is no value of its field; the sentence names it.
     """
     given: dict[str, Any] = {}
-    for field in msgspec.structs.fields(takes):
-        sent = values.get(field.encode_name)
-        found = [value for value in sent or () if value is not None]
-        kinds = _kinds(field.type)
+    for name, (kinds, is_marked) in _fields(takes).items():
+        if name not in values:
+            continue
+        sent = values[name]
+        found = [value for value in sent if value is not None]
         if list in kinds:
             found = [value for value in found if value != ""]
-            # A list of nothing is one; a name with nothing behind it is not.
-            if found or (sent is not None and not sent):
-                given[field.encode_name] = found
+            if found or not sent or ("" in sent and is_marked):
+                given[name] = found
         elif found and (found[-1] != "" or str in kinds):
-            given[field.encode_name] = found[-1]
+            given[name] = found[-1]
     try:
         return msgspec.convert(given, takes, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidValue(_sentence(takes, str(error))) from None
+
+
+@cache
+def _fields(takes: type[msgspec.Struct]) -> dict[str, tuple[set[Any], bool]]:
+    """Of each field its kinds, and whether it is marked with ``OR_EMPTY``."""
+    return {
+        field.encode_name: (_kinds(field.type), _is_marked(field.type))
+        for field in msgspec.structs.fields(takes)
+    }
 
 
 def _kinds(hint: Any) -> set[Any]:
@@ -64,6 +76,10 @@ def _kinds(hint: Any) -> set[Any]:
         return set().union(*(_kinds(part) for part in get_args(hint)))
     # A Literal is kept whole, with its values.
     return {list if origin in (list, tuple) else hint}
+
+
+def _is_marked(hint: Any) -> bool:
+    return OR_EMPTY in getattr(hint, "__metadata__", ())
 
 
 def _sentence(takes: type[msgspec.Struct], told: str) -> str:
