@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from eportal_core.caching.places import held
     from eportal_core.caching.room import Room, file_stats, remove_old, sweep_partial
     from eportal_core.commands.listing import json_option, print_json, show
+    from eportal_core.commands.secret import read_secret
     from eportal_core.commands.session import pass_portal
     from eportal_core.commands.usage import Command, Group
     from eportal_core.config import Setting
@@ -93,6 +94,7 @@ _LAZY = {
     "print_json": "eportal_core.commands.listing",
     "progress_bar": "eportal_core.patchsets.progress",
     "public_address": "eportal_core.web.address",
+    "read_secret": "eportal_core.commands.secret",
     "remove_old": "eportal_core.caching.room",
     "require_user": "eportal_core.admin.access",
     "serve_file": "eportal_core.web.files",
@@ -164,6 +166,7 @@ __all__ = [
     "print_json",
     "progress_bar",
     "public_address",
+    "read_secret",
     "remove_old",
     "require_user",
     "serve_file",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from eportal_core.counting import counted
 from eportal_core.models import JobRun, now
 from eportal_core.portal import Portal
 from eportal_core.types import Check
@@ -86,4 +87,4 @@ def _is_old(portal: Portal, age: timedelta) -> bool:
 
 
 def _told(age: timedelta) -> str:
-    return f"Data is {age.days} day{'' if age.days == 1 else 's'} old"
+    return f"Data is {counted(age.days, 'day')} old"

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 
 class PortalError(Exception):
-    """Root of the tree; the message is one sentence for whoever asked."""
+    """Root of the tree; the message is one sentence for whoever asked.
+
+    Notes (``add_note``) are for the command line and the log alone.
+    """
 
     code = "failed"
     exit_code = 1
     status = 400
+
+    @property
+    def in_full(self) -> str:
+        """The sentence with its notes."""
+        return " ".join([str(self), *getattr(self, "__notes__", ())])
 
 
 class InvalidValue(PortalError):

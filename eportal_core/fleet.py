@@ -14,13 +14,8 @@ from eportal_core.models import Checkin, Facts, Level, Server, enabled_levels, n
 from eportal_core.operations.keys import get as key_of
 from eportal_core.operations.latest import checkin_product
 from eportal_core.portal import Portal
-from eportal_core.queries import ACTIVE_FOR, states
-
-UP_TO_DATE = states.UP_TO_DATE
-OUT_OF_DATE = states.OUT_OF_DATE
-UNSUPPORTED = states.UNSUPPORTED
-INACTIVE = states.INACTIVE
-STATES = states.STATES
+from eportal_core.queries import ACTIVE_FOR
+from eportal_core.queries.states import state_of
 
 
 class Levels:
@@ -81,12 +76,3 @@ def servers_of_key(portal: Portal, key: str) -> Iterator[Patched]:
     for hostname, ip, kernel_id, level, active in db.rows(rows):
         state = state_of(levels.behind(feed, kernel_id, level), bool(active))
         yield Patched(hostname, ip, kernel_id, level, state)
-
-
-def state_of(behind: int | None, active: bool) -> str:
-    """One of ``STATES``. behind: as from ``Levels.behind``."""
-    if not active:
-        return INACTIVE
-    if behind is None:
-        return UNSUPPORTED
-    return OUT_OF_DATE if behind else UP_TO_DATE

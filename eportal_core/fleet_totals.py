@@ -13,13 +13,14 @@ from typing import Any
 
 from eportal_core import db
 from eportal_core.errors import PortalError
-from eportal_core.fleet import STATES, Levels, state_of
+from eportal_core.fleet import Levels
 from eportal_core.models import Change, Feed, Key, Server, now
 from eportal_core.models.base import to_microseconds
 from eportal_core.operations.keys import products_of
 from eportal_core.operations.latest import checkin_product
 from eportal_core.portal import Portal
 from eportal_core.queries import ACTIVE_FOR, conditions
+from eportal_core.queries.states import STATES, state_of
 
 log = logging.getLogger("eportal.fleet")
 
@@ -77,7 +78,7 @@ class Totals:
     product; of_product: by product and state. kinds: by one of ``KINDS``, what servers told of it
     (nothing is an empty text), product, and whether they are active; product "" is all servers.
     removed: how many were in the last ``LATELY`` days. time: when it was counted, seconds since
-    1970. took: seconds.
+    1970.
     """
 
     states: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -88,7 +89,6 @@ class Totals:
     uptimes: Uptimes = field(default_factory=Uptimes)
     removed: int = 0
     time: float = 0.0
-    took: float = 0.0
 
     @property
     def servers(self) -> int:
@@ -192,7 +192,7 @@ def count(portal: Portal) -> Totals:
 
 
 def _count(portal: Portal) -> Totals:
-    began, totals = time.monotonic(), Totals(time=time.time())
+    totals = Totals(time=time.time())
     levels = Levels(checkin_product(portal) or "")
     keys = {key.key: key for key in Key.select()}
     products = {name: tuple(products_of(portal, key)) for name, key in keys.items()}
@@ -217,7 +217,6 @@ def _count(portal: Portal) -> Totals:
                 totals.kinds[kind, told, product, active] += number
     totals.uptimes = _uptimes()
     totals.removed = _removed()
-    totals.took = time.monotonic() - began
     return totals
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 from urllib.parse import quote
 
 from eportal_core import db
@@ -92,7 +92,7 @@ def is_running(name: str, data_dir: Path) -> bool:
     """Whether any process runs the job right now."""
     try:
         with _lock_file(data_dir, name).open("rb") as file:
-            return not _take(file, fcntl.LOCK_SH)
+            return not take(file, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
 
@@ -166,12 +166,13 @@ def _lock(data_dir: Path, name: str) -> Iterator[bool]:
         file = path.open("ab")
     with file:
         deadline = time.monotonic() + _PATIENCE
-        while not (taken := _take(file, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+        while not (taken := take(file, fcntl.LOCK_EX)) and time.monotonic() < deadline:
             time.sleep(_PATIENCE / 10)
         yield taken
 
 
-def _take(file: BinaryIO, how: int) -> bool:
+def take(file: IO[Any], how: int) -> bool:
+    """Whether the lock on ``file`` was free; ``how`` is ``LOCK_EX`` or ``LOCK_SH``."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

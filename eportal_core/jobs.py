@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from eportal_core import data_age, job_runs, user_log
+from eportal_core.counting import counted
 from eportal_core.errors import PortalError
 from eportal_core.listening import Listening
 from eportal_core.markers import THE_CORE
@@ -94,7 +95,7 @@ class JobRunner:
         self._lock.close()
 
     def _take_over(self) -> None:
-        if _take(self._lock.fileno()):
+        if job_runs.take(self._lock, fcntl.LOCK_EX):
             # The portal may stop at this very moment, and have removed all jobs.
             with suppress(JobLookupError):
                 self._scheduler.remove_job(_TAKING)
@@ -208,7 +209,7 @@ def _prune_log(portal: Portal) -> Job:
     def prune() -> str:
         keep = portal.config["USER_LOG_KEEP"]
         count = 0 if keep is None else user_log.prune(keep)
-        return f"{count} entries were removed" if count else ""
+        return f"{counted(count, 'entry was', 'entries were')} removed" if count else ""
 
     return Job("prune-log", PRUNE_PERIOD, prune, first=3600)
 
@@ -223,16 +224,8 @@ def _clean_inactive_servers(portal: Portal) -> list[Job]:
     def clean() -> str:
         if listening.seconds() < HEARD_ALL:
             return "nothing, for the portal has not listened long enough to call a server silent"
-        return f"{servers.clean_inactive(portal)} servers were deleted"
+        return f"{counted(servers.clean_inactive(portal), 'server was', 'servers were')} deleted"
 
     # As soon as it can: some portals restart each night.
     first = min(period, HEARD_ALL + 600)
     return [Job("clean-inactive-servers", period, clean, first)]
-
-
-def _take(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

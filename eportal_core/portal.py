@@ -38,11 +38,6 @@ class Portal:
     products: Mapping[str, Product]
     storage: Storage
 
-    @property
-    def hook(self) -> Any:
-        """The hooks of all plugins; call one with keyword arguments."""
-        return self.plugins.manager.hook
-
     def product(self, name: str) -> Product:
         """The product of this name, or of this older name.
 
@@ -88,7 +83,7 @@ class Portal:
             OSError: the disk refused; the caller knows what for.
         """
         try:
-            return getattr(self.hook, hook)(**arguments)
+            return getattr(self.plugins.manager.hook, hook)(**arguments)
         except (PortalError, OSError):
             raise
         # A stranger's code may raise anything.

@@ -5,8 +5,9 @@ A plugin declares its own settings as the same values; ``eportal_core.config`` r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Setting:
     minimum, maximum: the bounds of a number, both inclusive.
     absolute: a text that must be an absolute path.
     runtime: may also be set by ``kc.eportal config set``, and running processes see the change.
+    check: called when a runtime setting is set; raises ``InvalidValue`` for what is no value of it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Setting:
     maximum: float | None = None
     absolute: bool = False
     runtime: bool = False
+    check: Callable[[Any], object] | None = None
 
 
 CORE: Final = (

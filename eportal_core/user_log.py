@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -50,6 +50,19 @@ class Verified:
     older: int
     head: str
     broken: int | None
+
+
+def moment(text: str, name: str) -> datetime | None:
+    """An ISO 8601 date or time, UTC unless it says otherwise; None for an empty text.
+
+    Raises:
+        InvalidValue: it is none; ``name`` is the argument's.
+    """
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidValue(f"{name}: write a time as 2026-11-22 or 2026-11-22T09:30.") from None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
 def entries(wanted: Filter, limit: int | None = None) -> Iterator[dict[str, Any]]:

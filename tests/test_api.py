@@ -416,6 +416,13 @@ def test_tens_of_thousands_of_arguments_take_no_time(api: Api) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_times_of_the_log_need_no_seconds(api: Api) -> None:
+    api.ok("POST", "/feeds?name=f")
+    for since in ("2000-01-01", "2000-01-01T00:00", "2000-01-01T00:00:00Z", ""):
+        assert api.ok("GET", "/log", params={"since": since})["result"], since
+    assert api.ok("GET", "/log?since=2999-01-01T00:00")["result"] == []
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -424,7 +431,7 @@ def test_tens_of_thousands_of_arguments_take_no_time(api: Api) -> None:
         ("POST /feeds?name=f&auto=perhaps", "auto must be true or false."),
         ("GET /log?limit=0", "limit must be a whole number >= 1."),
         ("GET /log?limit=1001", "limit must be a whole number <= 1000."),
-        ("GET /log?since=yesterday", "since must be a time such as 2026-11-22T09:30:00Z."),
+        ("GET /log?since=yesterday", "since: write a time as 2026-11-22 or 2026-11-22T09:30."),
         (
             "POST /patchsets/manage?patchset=K1&action=explode",
             "action must be one of enable, disable, enable-upto, undeploy-downto.",
@@ -502,8 +509,9 @@ class TestApiKeys:
 
     @pytest.mark.parametrize("what", ["feed", "product"])
     def test_a_list_of_nothing_is_not_all(self, api: Api, what: str) -> None:
-        detail = api.refused("POST", "/api_keys", 400, json={"name": "ci", what: []})[1]
-        assert detail == f"Name a {what} at least, or no list: then the key is for all."
+        for given in ({"json": {"name": "ci", what: []}}, {"params": {"name": "ci", what: ""}}):
+            detail = api.refused("POST", "/api_keys", 400, **given)[1]
+            assert detail == f"Name a {what} at least, or no list: then the key is for all."
         assert api.ok("GET", "/api_keys")["result"] == []
 
     def test_one_for_a_feed_moves_no_key_out_of_it(self, api: Api) -> None:

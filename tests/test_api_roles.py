@@ -57,8 +57,6 @@ LIMITED: dict[str, tuple[dict[str, Any], bool, bool]] = {
     "who_am_i": ({}, False, False),
     "show_openapi": ({}, False, False),
 }
-#: Operations that a key which only reads may not call, beside those for administrators.
-NOT_BY_READING_KEYS = {"end_session", "end_sessions"}
 #: Routes that are no operations, and that answer anybody.
 OPEN = {
     ("GET", "/healthz"),
@@ -134,7 +132,6 @@ def is_refused(operation: Operation, role: str) -> int:
     refused = (
         (access is Access.ADMIN and reads)
         or (access is Access.OWN and by_key)
-        or (role == "key-reading" and operation.name in NOT_BY_READING_KEYS)
         or (role == "key-other-product" and operation.all_products)
         or (role.startswith("key-other") and not operation.limited)
         or (role == "key-other-product" and LIMITED[operation.name][1])

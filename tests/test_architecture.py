@@ -23,7 +23,7 @@ NAMES_OF_THE_WIRE = ("/admin/api/kcare/", "kcare_version", "kernel_id", "patches
 
 #: Imports run one way: a module may import from its own layer and from those above it here.
 LAYERS = (
-    ("markers", "types", "errors", "settings", "listening"),
+    ("markers", "types", "errors", "settings", "listening", "counting"),
     ("config",),
     ("db",),
     ("models",),
@@ -37,7 +37,7 @@ LAYERS = (
     ("caching",),
     ("operations",),
     ("auth",),
-    ("queries", "identity_queries", "user_log", "data_age", "disk_usage"),
+    ("queries", "user_log", "data_age", "disk_usage"),
     ("fleet", "fleet_totals"),
     ("web",),
     ("job_runs",),

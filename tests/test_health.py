@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from eportal_core import db
@@ -20,6 +24,8 @@ from eportal_core.agent.memory import Memory
 from eportal_core.errors import DatabaseError, InvalidValue
 from eportal_core.operations import feeds, keys
 from eportal_core.portal import Portal
+from eportal_core.web.errors import HANDLERS
+from eportal_core.web.health import health_routes
 from tests.support.agents import check_in, register, shown
 from tests.support.commands import CommandLine
 from tests.support.polling import eventually
@@ -38,10 +44,31 @@ def without_table(data_dir: Path, table: str) -> Iterator[None]:
 
 
 def test_a_database_of_somebody_else_says_who_may_write_it(portal: Portal) -> None:
-    whose = rf"readonly database; run this as the user to whom {portal.config.data_dir}/.* belongs"
+    whose = f"Run this as the user to whom {portal.config.data_dir}/"
     db.database.execute_sql("PRAGMA query_only = on")
-    with pytest.raises(DatabaseError, match=whose), db.connection():
+    with pytest.raises(DatabaseError) as caught, db.connection():
         feeds.add(portal, "test")
+    assert whose in caught.value.in_full
+    assert str(portal.config.data_dir) not in str(caught.value)
+
+
+def test_who_asks_is_not_told_where_the_database_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    db.connect(tmp_path / "gone")
+
+    def listing(request: Request) -> Response:
+        with db.connection():
+            return Response()
+
+    routes = [*health_routes(lambda: ""), Route("/listing", listing)]
+    with TestClient(Starlette(routes=routes, exception_handlers=HANDLERS)) as client:
+        for path in ("/readyz", "/listing"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert "The database cannot be used: unable to open database file." in answer.text
+            assert str(tmp_path) not in answer.text
+    assert f"Run this as the user to whom {tmp_path}/" in caplog.text
 
 
 class TestProbes:

@@ -47,8 +47,9 @@ def steps(text: str) -> list[str]:
     return [line.partition(":")[0] for line in text.splitlines()]
 
 
-def findings(kc: InProcess) -> list[Any]:
-    return [each for each in json.loads(kc("doctor", "--json").out) if each["name"] == "ldap"]
+def findings(kc: InProcess, **environ: str) -> list[Any]:
+    told = json.loads(kc("doctor", "--json", **environ).out)
+    return [each for each in told if each["name"] == "ldap"]
 
 
 def test_every_step_is_told(kc: InProcess, server: Slapd) -> None:
@@ -83,6 +84,7 @@ def test_every_step_is_told(kc: InProcess, server: Slapd) -> None:
         ({}, "gauss", "guess", "BAD bind: the server does not let uid=gauss"),
         ({}, "gauss", "", "BAD bind: the password is empty"),
         ({}, "a:b", PASSWORD, "BAD name: "),
+        ({}, "a/b", PASSWORD, "BAD name: "),
         ({"CONNECTION": "uid=gauss"}, "gauss", PASSWORD, "BAD settings: LDAP_CONNECTION must"),
         ({"CONNECTION": "%s@example.com"}, "a,b", PASSWORD, "BAD name: no account is"),
         ({"CONNECTION": "uid=%s,,"}, "gauss", PASSWORD, "BAD bind: the server refused"),
@@ -94,12 +96,26 @@ def test_every_step_is_told(kc: InProcess, server: Slapd) -> None:
 def test_the_step_that_fails_is_told(
     kc: InProcess, server: Slapd, settings: dict[str, str], user: str, password: str, failed: str
 ) -> None:
-    configured(kc, **{"URL": server.plain, "CONNECTION": CONNECTION, **settings})
-    done = kc("ldap", "test", user, "-p", password)
+    given = {"URL": server.plain, "CONNECTION": CONNECTION, **settings}
+    environ = {f"EPORTAL_LDAP_{name}": value for name, value in given.items()}
+    done = kc("ldap", "test", user, "-p", password, **environ)
     assert done.code == 1
     assert done.err.startswith(failed)
     assert done.err.count("\n") == 1
     assert not password or password not in done.err + done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LDAP_URL", "http://ldap.example.com", "LDAP_URL must be <scheme>://<host>"),
+        ("LDAP_URL", "ldap://h?tsl=0", "LDAP_URL has no parameter 'tsl'"),
+        ("LDAP_CONNECTION", "uid=gauss", "LDAP_CONNECTION must have %s"),
+        ("LDAP_FILTER", "dc=x?cn?sub?(a=b)", "LDAP_FILTER must be <base>??<scope>?<filter>"),
+    ],
+)
+def test_what_cannot_be_is_not_set(kc: InProcess, name: str, value: str, sentence: str) -> None:
+    assert kc.refused("config", "set", name, value, code=2).startswith(sentence)
 
 
 def test_a_certificate_that_is_not_trusted_is_told(kc: InProcess, server: Slapd) -> None:
@@ -137,8 +153,7 @@ def test_the_doctor_reaches_the_directory(kc: InProcess, server: Slapd) -> None:
     (found,) = findings(kc)
     assert not found["ok"]
     assert found["finding"].startswith("TLS: the certificate is not trusted")
-    configured(kc, URL="ldap:/nothing")
-    (found,) = findings(kc)
+    (found,) = findings(kc, EPORTAL_LDAP_URL="ldap:/nothing")
     assert found["finding"].startswith("settings: LDAP_URL must be ")
 
 

@@ -325,11 +325,19 @@ def test_users_end_their_sessions_and_administrators_all(portal: Portal) -> None
     assert who(world.bert) == ""
 
 
-def test_a_reading_api_key_ends_no_session(portal: Portal) -> None:
+def test_a_role_that_a_backend_gives_anew_ends_the_sessions(portal: Portal) -> None:
+    with db.connection():
+        for readonly, left in ((False, 1), (False, 2), (None, 3), (True, 1)):
+            user = users.known_by(portal, Identity("carla", "badges", readonly))
+            sessions.begin(portal.config, user, "192.0.2.1", "")
+            assert (user.readonly, len(sessions.listed("carla"))) == (readonly is True, left)
+
+
+def test_an_api_key_ends_no_session(portal: Portal) -> None:
     world = Sessions(portal)
     token = api_keys.new_token()
     with db.connection():
-        ApiKey.create(id="k", user="bert", name="k", digest=api_keys.digest(token))
+        ApiKey.create(id="k", user="bert", name="k", write=True, digest=api_keys.digest(token))
     with browser_of(portal, headers={"X-Api-Key": token}) as program:
         assert [row["username"] for row in world.shown(program)] == ["bert"]
         assert program.delete("/admin/api/sessions").status_code == 403

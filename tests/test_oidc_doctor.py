@@ -59,3 +59,12 @@ def test_hosts_that_nobody_named_are_told_and_no_fault(kc: InProcess) -> None:
     assert "ok  host names: the admin side answers as any: see ALLOWED_HOSTS" in kc.ok("doctor")
     told = finding(kc, "host names", ALLOWED_HOSTS="a.example.com")
     assert told == (True, "the admin side answers as a.example.com", "")
+
+
+@pytest.mark.parametrize("everybody", ["*", "10.0.0.8, 0.0.0.0/0", "::/0"])
+def test_proxies_that_are_everybody_are_a_fault(kc: InProcess, everybody: str) -> None:
+    ok, told, advice = finding(kc, "proxies", TRUSTED_PROXIES=everybody)
+    assert (ok, told.partition(":")[0]) == (False, "TRUSTED_PROXIES is everybody")
+    assert "addresses of your proxies" in advice
+    named = finding(kc, "proxies", TRUSTED_PROXIES="10.0.0.0/8")
+    assert named == (True, "10.0.0.0/8 may tell who asks", "")

@@ -19,7 +19,7 @@ import requests
 
 from eportal_core import db
 from eportal_core.config import Config, Setting, load
-from eportal_core.errors import ConfigError
+from eportal_core.errors import ConfigError, InvalidValue
 from eportal_core.operations import settings
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
@@ -146,6 +146,21 @@ def test_only_one_setting_may_say_what_is_trusted(kc: InProcess, tmp_path: Path)
     kc.ok("config", "set", "PATCH_SOURCE_ROOT", source.root)
     done = kc("config", "set", "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
     assert "may not both be set" in done.said
+
+
+def test_two_that_come_together_are_looked_at_together(kc: InProcess, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source", ["kernel"])
+    kc.ok("config", "set", "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
+    config = load({}, {"EPORTAL_DATA_DIR": str(kc.data_dir)})
+    db.connect(kc.data_dir)
+    root, fingerprint = "PATCH_SOURCE_ROOT", "PATCH_SOURCE_FINGERPRINT"
+    with db.connection():
+        settings.put_all(config, {root: str(source.root), fingerprint: None})
+        assert (config[root], config[fingerprint]) == (str(source.root), None)
+        settings.drop(config, root)
+        with pytest.raises(InvalidValue, match="may not both be set"):
+            settings.put_all(config, {root: str(source.root), fingerprint: source.fingerprint})
+    db.close()
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_machines_that_share_an_id_are_named(register: Register, kc: InProcess) 
 
 def test_delete_removes_one_server(register: Register, kc: InProcess) -> None:
     server, other = register("a"), register("b")
-    assert kc.ok("server", "delete", server) == "1 servers were deleted\n"
+    assert kc.ok("server", "delete", server) == "1 server was deleted\n"
     assert [row["id"] for row in kc.json("server")] == [other]
 
 
@@ -273,7 +273,8 @@ def test_inactive_is_thirty_days_of_silence(
 ) -> None:
     register("it", registered, checkin)
     register("other", timedelta(days=400), timedelta(hours=1))
-    assert kc.ok("server", "clean", "--inactive") == f"{int(gone)} servers were deleted\n"
+    told = "1 server was deleted\n" if gone else "0 servers were deleted\n"
+    assert kc.ok("server", "clean", "--inactive") == told
     left = {row["hostname"] for row in kc.json("server")}
     assert left == ({"other"} if gone else {"it", "other"})
 
@@ -283,7 +284,7 @@ def test_the_age_of_inactive_servers_can_be_set(register: Register, kc: InProces
     register("here", checkin=timedelta(hours=1))
     clean = ("server", "clean", "--inactive")
     assert kc(*clean, EPORTAL_INACTIVE_SERVER_AGE="14400").out == "0 servers were deleted\n"
-    assert kc(*clean, EPORTAL_INACTIVE_SERVER_AGE="7200").out == "1 servers were deleted\n"
+    assert kc(*clean, EPORTAL_INACTIVE_SERVER_AGE="7200").out == "1 server was deleted\n"
     assert [row["hostname"] for row in kc.json("server")] == ["here"]
     short = kc(*clean, EPORTAL_INACTIVE_SERVER_AGE="60")
     assert (short.code, short.out) == (2, "")

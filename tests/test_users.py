@@ -45,7 +45,10 @@ optional arguments:
   --note NOTE           description
 """
 
-NO_NAME = "The name of a user may not be empty, has no blank before or behind it, and no colon."
+NO_NAME = (
+    "The name of a user may not be empty or all dots, has no blank before or behind it, no colon "
+    "and no slash."
+)
 TABLE = """\
 Id | Username | Role     | Backend | Description
 -- + -------- + -------- + ------- + ------------
@@ -120,6 +123,8 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
         (["-c", "-p", "1234", "ann"], 2, "The password must have at least 5 characters."),
         (["-a", "-p", "x" * 1001, "new"], 2, "The password may have at most 1000 characters."),
         (["-a", "-p", "12345", "a:b"], 2, NO_NAME),
+        (["-a", "-p", "12345", "a/b"], 2, NO_NAME),
+        (["-a", "-p", "12345", ".."], 2, NO_NAME),
         (["-a", "-p", "12345", " "], 2, NO_NAME),
         (["-a", "-p", "12345", "admin "], 2, NO_NAME),
         (["-a", "-p", "12345", " admin"], 2, NO_NAME),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.requests import Request
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 #: With one of these a cell begins that a spreadsheet takes for a formula.
 #: Source: https://owasp.org/www-community/attacks/CSV_Injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff0b", "\uff0d", "\uff1d", "\uff20")
 
 
 def wants_csv(request: Request) -> bool:
@@ -31,15 +34,15 @@ def csv_of(
     names = kind.__struct_fields__
     yield _lines([names])
     for piece in pieces:
-        yield _lines([[_cell(getattr(row, name)) for name in names] for row in piece])
+        yield _lines([[harmless(getattr(row, name)) for name in names] for row in piece])
+
+
+def harmless(value: object) -> object:
+    """A text that would be a formula gets an apostrophe before it, which spreadsheets hide."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    """A text that would be a formula gets an apostrophe before it, which spreadsheets hide."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from urllib.parse import urlencode
 
@@ -67,9 +67,7 @@ def login_routes(portal: Portal) -> list[Route]:
 
     def show_login(request: Request) -> Response:
         onward = _local(request.query_params.get("next", ""))
-        with db.connection():
-            caller = caller_of(portal, request)
-        if caller is not None:
+        if caller_of(portal, request) is not None:
             return RedirectResponse(onward, 303)
         return _form(request, links, onward)
 
@@ -78,9 +76,7 @@ def login_routes(portal: Portal) -> list[Route]:
             return await run_in_threadpool(show_login, request)
         check_same_site(request)
         given = await read_arguments(request)
-        return await run_in_threadpool(
-            _log_in, portal, request, links, given.get("username", ""), given
-        )
+        return await run_in_threadpool(_log_in, portal, request, links, given)
 
     def show_logout(request: Request) -> Response:
         return page(request, "Log out", f'<div class="narrow"><h1>ePortal</h1>{LOGOUT_FORM}</div>')
@@ -127,10 +123,12 @@ def sign_in(
 
 
 def _log_in(
-    portal: Portal, request: Request, links: list[Page], username: str, given: dict[str, str]
+    portal: Portal, request: Request, links: list[Page], given: Mapping[str, str]
 ) -> Response:
+    username, password = given.get("username", ""), given.get("password", "")
+
     def user() -> User:
-        return user_by_password(portal, username, given.get("password", ""), address_of(request))
+        return user_by_password(portal, username, password, address_of(request))
 
     return _begin(portal, request, user, links, given.get("next", ""), username)
 

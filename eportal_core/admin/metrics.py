@@ -20,11 +20,11 @@ from starlette.routing import Route
 from eportal_core import db
 from eportal_core.admin.access import require_user
 from eportal_core.data_age import data_age
-from eportal_core.fleet import STATES
 from eportal_core.fleet_totals import Fleet
 from eportal_core.models import JobRun
 from eportal_core.models.base import to_microseconds
 from eportal_core.portal import Portal
+from eportal_core.queries.states import STATES
 
 #: Where the agent side asks for it, to add what it knows itself.
 PATH = "/admin/metrics"

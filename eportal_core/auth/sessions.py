@@ -69,9 +69,9 @@ def end(token: str) -> None:
     end_one(identifier(token))
 
 
-def end_one(number: str, username: str | None = None) -> int:
+def end_one(session_id: str, username: str | None = None) -> int:
     """End the session of this id, if it is the user's; returns how many that were."""
-    ends = Session.id == number
+    ends = Session.id == session_id
     return _delete(ends if username is None else ends & (Session.user == username))
 
 

@@ -16,6 +16,7 @@ from ipaddress import IPv6Address, ip_address
 import peewee
 
 from eportal_core import db
+from eportal_core.counting import counted
 from eportal_core.errors import AccessDenied, TooOften
 from eportal_core.models import LoginFailure, now
 
@@ -182,4 +183,4 @@ def _place(address: str) -> str:
 
 
 def _told(seconds: int) -> str:
-    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    return counted(seconds, "second") if seconds < 120 else f"{-(-seconds // 60)} minutes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from eportal_core import identity_queries as queries
+from eportal_core import queries
 from eportal_core.commands.listing import json_option, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command

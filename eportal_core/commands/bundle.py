@@ -9,6 +9,7 @@ import click
 
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Group
+from eportal_core.counting import counted
 from eportal_core.errors import StorageError
 from eportal_core.operations import bundles
 from eportal_core.portal import Portal
@@ -64,7 +65,8 @@ def apply_command(
     """verify a bundle as if it came by the network, publish what is new, and write a receipt"""
     applied = bundles.apply(portal, directory, feed)
     if done := applied.patchsets:
-        click.echo(f"{len(done.fetched.came)} patchsets came, enabled in feeds: {done.enabled}")
+        came = counted(len(done.fetched.came), "patchset")
+        click.echo(f"{came} came, enabled in feeds: {done.enabled}")
     else:
         click.echo("No patchsets came")
     for name, told in applied.done.items():

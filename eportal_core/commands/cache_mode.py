@@ -6,6 +6,7 @@ import click
 
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
+from eportal_core.counting import counted
 from eportal_core.portal import Portal
 
 
@@ -23,5 +24,5 @@ def cache_mode_command(portal: Portal, fetch_meta: bool) -> None:
     from eportal_core.operations import manifests
 
     fetched = manifests.fetch_meta(portal)
-    click.echo(f"{len(fetched.came)} patchsets were described")
+    click.echo(f"{counted(len(fetched.came), 'patchset was', 'patchsets were')} described")
     fetched.check()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import ip_network
 
 import click
 
@@ -32,9 +34,7 @@ _LITTLE_SPACE = 1 << 30
 def doctor_command(portal: Portal, as_json: bool) -> None:
     checks = [*_own_checks(portal), *_plugin_checks(portal)]
     if as_json:
-        print_json(
-            [{"name": c.name, "ok": c.ok, "finding": c.finding, "advice": c.advice} for c in checks]
-        )
+        print_json(checks)
     else:
         for check in checks:
             click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name}: {check.finding}")
@@ -62,12 +62,13 @@ def _own_checks(portal: Portal) -> Iterator[Check]:
         yield Check(name, enough, f"{folder}, {free >> 20} MiB free", advice)
     yield check_source(portal, updating=is_running(JOB, portal.config.data_dir))
     yield _check_hosts(portal)
-    clones = [row for row in queries.servers() if row["clones"]]
-    for row in clones:
+    yield _check_proxies(portal)
+    clones = queries.clones()
+    for server, names in sorted(clones.items()):
         yield Check(
-            f"server {row['id']}",
+            f"server {server}",
             False,
-            f"{' and '.join(row['clones'])} check in under one server id",
+            f"{' and '.join(names)} check in under one server id",
             "Unregister and register again on all of them but one.",
         )
     if not clones:
@@ -78,6 +79,24 @@ def _check_hosts(portal: Portal) -> Check:
     if names := portal.config["ALLOWED_HOSTS"]:
         return Check("host names", True, f"the admin side answers as {', '.join(names)}")
     return Check("host names", True, "the admin side answers as any: see ALLOWED_HOSTS")
+
+
+def _check_proxies(portal: Portal) -> Check:
+    trusted = portal.config["TRUSTED_PROXIES"]
+    if any(map(_is_everybody, trusted)):
+        return Check(
+            "proxies",
+            False,
+            "TRUSTED_PROXIES is everybody: whoever asks may say from where, and for which host",
+            "Name the addresses of your proxies in TRUSTED_PROXIES, and no others.",
+        )
+    return Check("proxies", True, f"{', '.join(trusted) or 'none'} may tell who asks")
+
+
+def _is_everybody(trusted: str) -> bool:
+    with suppress(ValueError):
+        return ip_network(trusted).prefixlen == 0
+    return trusted == "*"
 
 
 def _plugin_checks(portal: Portal) -> Iterator[Check]:

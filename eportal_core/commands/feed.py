@@ -9,6 +9,7 @@ from eportal_core.commands.actions import Action, action_options, named
 from eportal_core.commands.listing import json_option, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
+from eportal_core.counting import counted
 from eportal_core.models import CHANNELS
 from eportal_core.operations import feeds
 from eportal_core.portal import Portal
@@ -68,4 +69,4 @@ def feed_command(
         )
     else:
         moved = feeds.remove(portal, named(feed, "feed"))
-        click.echo(f"{moved} keys were moved to main")
+        click.echo(f"{counted(moved, 'key was', 'keys were')} moved to main")

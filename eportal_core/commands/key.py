@@ -11,6 +11,7 @@ from eportal_core.commands.actions import Action, action_options, named
 from eportal_core.commands.listing import json_option, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command
+from eportal_core.counting import counted
 from eportal_core.models import MAIN
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
@@ -99,6 +100,6 @@ def key_command(products: Sequence[Product]) -> click.Command:
             )
         else:
             removed = keys.remove(portal, named(key, "key"))
-            click.echo(f"{removed} servers were deleted")
+            click.echo(f"{counted(removed, 'server was', 'servers were')} deleted")
 
     return command

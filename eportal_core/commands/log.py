@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
 
 from eportal_core import user_log
+from eportal_core.admin.csv import harmless
 from eportal_core.commands.listing import json_option, print_json, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Group
+from eportal_core.counting import counted
 from eportal_core.errors import PortalError
 from eportal_core.portal import Portal
 
@@ -32,13 +34,7 @@ _TOLD_MAX = 100
 
 
 def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter("write a time as 2026-11-22 or 2026-11-22T09:30") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return user_log.moment(text or "", parameter.opts[0])
 
 
 @click.group(
@@ -93,7 +89,7 @@ def verify_command(portal: Portal, expect: str) -> None:
             f"Entry {found.broken} of the log is not what was written, or one before it is gone."
         )
     older = f", and {found.older} that are older than digests" if found.older else ""
-    click.echo(f"{found.entries} entries are whole{older}")
+    click.echo(f"{counted(found.entries, 'entry is', 'entries are')} whole{older}")
     click.echo(f"The last digest is {found.head or 'none'}")
 
 
@@ -106,7 +102,7 @@ def _print(
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(user_log.FIELDS)
         for row in rows:
-            writer.writerow([_safe(row, name) for name in user_log.FIELDS])
+            writer.writerow([_cell(row[name]) for name in user_log.FIELDS])
     elif as_json:
         print_json(list(rows))
     else:
@@ -133,8 +129,5 @@ def _told(row: Mapping[str, Any]) -> str:
     return text if len(text) <= _TOLD_MAX else f"{text[: _TOLD_MAX - 1]}…"
 
 
-def _safe(row: Mapping[str, Any], name: str) -> str:
-    """A cell that no spreadsheet takes for a formula. Source: OWASP, CSV Injection."""
-    value = row[name]
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _cell(value: object) -> object:
+    return harmless(value if isinstance(value, str) else msgspec.json.encode(value).decode())

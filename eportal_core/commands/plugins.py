@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from eportal_core.commands.listing import json_option, show
@@ -22,13 +24,4 @@ _COLUMNS = {
 @json_option
 @pass_session
 def plugins_command(session: Session, as_json: bool) -> None:
-    rows = [
-        {
-            "name": plugin.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "problem": plugin.problem,
-        }
-        for plugin in session.plugins.found
-    ]
-    show(rows, _COLUMNS, as_json)
+    show(map(asdict, session.plugins.found), _COLUMNS, as_json)

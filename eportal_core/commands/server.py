@@ -7,6 +7,7 @@ import click
 from eportal_core import queries
 from eportal_core.commands.listing import json_option, listing_group, print_json, print_table, show
 from eportal_core.commands.session import pass_portal
+from eportal_core.counting import counted
 from eportal_core.operations import servers
 from eportal_core.portal import Portal
 
@@ -57,7 +58,7 @@ def list_command(portal: Portal, as_json: bool) -> None:
 @pass_portal
 def clean_command(portal: Portal) -> None:
     """remove servers that are gone"""
-    click.echo(f"{servers.clean_inactive(portal)} servers were deleted")
+    click.echo(f"{counted(servers.clean_inactive(portal), 'server was', 'servers were')} deleted")
 
 
 @server_command.command("delete", short_help="remove one server")
@@ -66,7 +67,7 @@ def clean_command(portal: Portal) -> None:
 def delete_command(portal: Portal, server_id: str) -> None:
     """remove one server; its agent has to register again"""
     servers.unregister(portal, server_id)
-    click.echo("1 servers were deleted")
+    click.echo("1 server was deleted")
 
 
 def list_servers(portal: Portal) -> None:

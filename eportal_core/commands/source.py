@@ -13,6 +13,7 @@ import click
 from eportal_core.commands.listing import json_option, print_json, show
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Group
+from eportal_core.counting import counted
 from eportal_core.models import AVAILABLE, BLOCKED, DISABLED
 from eportal_core.portal import Portal
 from eportal_core.source.layout import METADATA, STATES
@@ -149,7 +150,7 @@ def add(
     chosen = None if product is None else portal.product(product).name
     with (
         _opened(directory, keys) as publisher,
-        progress_bar(f"Adding {len(archive)} archives") as progress,
+        progress_bar(f"Adding {counted(len(archive), 'archive')}") as progress,
     ):
         added = adding.add(
             publisher, specs, archive, limits, state=state, product=chosen, progress=progress
@@ -272,7 +273,7 @@ def _opened(directory: Path, keys: Path | None) -> AbstractContextManager[Publis
 
 
 def _count(count: int) -> str:
-    return "1 patchset was" if count == 1 else f"{count} patchsets were"
+    return counted(count, "patchset was", "patchsets were")
 
 
 def _invisible(directory: Path) -> str:

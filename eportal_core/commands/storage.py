@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from eportal_core.commands.listing import json_option, print_json, show
@@ -25,7 +23,7 @@ def storage_command(portal: Portal, as_json: bool) -> None:
 
     found = usage(portal)
     if as_json:
-        print_json(asdict(found))
+        print_json(found)
         return
     rows = [
         {

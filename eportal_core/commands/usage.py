@@ -77,7 +77,7 @@ def show_error(error: click.ClickException | PortalError, prog: str) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         print(context.command.get_usage(context), file=sys.stderr)
-    message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    message = error.format_message() if isinstance(error, click.ClickException) else error.in_full
     path = context.command_path if context else prog
     print(f"{path}: error: {message}", file=sys.stderr)
     return error.exit_code

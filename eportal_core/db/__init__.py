@@ -107,22 +107,21 @@ def errors() -> Iterator[None]:
     """Turn what the database refuses for reasons of its own into one sentence.
 
     Raises:
-        DatabaseError: locked, full, damaged, out of reach.
+        DatabaseError: locked, full, damaged, out of reach. What names the file is a note of it:
+            the sentence may go to whoever asks over HTTP.
     """
     try:
         yield
     except _MISTAKES:
         raise
     except peewee.DatabaseError as error:
-        raise DatabaseError(f"The database cannot be used: {error}{_advice(error)}.") from error
-
-
-def _advice(error: peewee.DatabaseError) -> str:
-    """What to do about a database that others may use, and this user may not."""
-    if not any(words in str(error) for words in ("readonly database", "unable to open")):
-        return ""
-    path = database.obj.database
-    return f"; run this as the user to whom {path} belongs, and see that its disk is writable"
+        refusal = DatabaseError(f"The database cannot be used: {error}.")
+        if any(words in str(error) for words in ("readonly database", "unable to open")):
+            path = database.obj.database
+            refusal.add_note(
+                f"Run this as the user to whom {path} belongs, and see that its disk is writable."
+            )
+        raise refusal from error
 
 
 def migrate(directories: Mapping[str, Path]) -> list[str]:

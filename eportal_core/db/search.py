@@ -102,11 +102,11 @@ _TRIGGERS = {
     "enabled_removed": ("AFTER DELETE ON feed_patchset", _STALE.format(rows="VALUES (OLD.feed)")),
     "level_added": (
         "AFTER INSERT ON level",
-        _STALE.format(rows=f"{_FEEDS_OF.format(row='NEW')}"),
+        _STALE.format(rows=_FEEDS_OF.format(row="NEW")),
     ),
     "level_removed": (
         "AFTER DELETE ON level",
-        _STALE.format(rows=f"{_FEEDS_OF.format(row='OLD')}"),
+        _STALE.format(rows=_FEEDS_OF.format(row="OLD")),
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from eportal_core import db
+from eportal_core.counting import counted
 from eportal_core.errors import NotFound
 from eportal_core.models import AVAILABLE, BLOCKED, Feed, Offer, Patchset
 from eportal_core.operations import offers, updates
@@ -41,16 +41,12 @@ def to_bring(portal: Portal, product: Product, name: str, feeds: Collection[str]
     chosen = list(Feed.select().where(Feed.name.in_(list(feeds)))) if feeds and may_come else []
     wanted = {
         row.id: row
-        for row in offers.wanted(portal, product, chosen)
+        for row in offers.fresh(portal, product, chosen)
         if row.state == AVAILABLE and row.position <= named.position
     }
-    if offer is not None and offer.state != BLOCKED:
+    if patchset is None and offer is not None and offer.state != BLOCKED:
         wanted[key] = offer
-    here = {row for (row,) in db.rows(Patchset.select(Patchset.id))}
-    return sorted(
-        (row for row in wanted.values() if row.id not in here),
-        key=lambda row: (row.position, row.name),
-    )
+    return sorted(wanted.values(), key=lambda row: (row.position, row.name))
 
 
 def bring(portal: Portal, product: Product, names: Sequence[str]) -> str:
@@ -63,16 +59,11 @@ def bring(portal: Portal, product: Product, names: Sequence[str]) -> str:
         NotFound: the source does not list one of them any more.
         PortalError: one or more could not be had; all the others are here.
     """
-    from eportal_core.operations.fetching import fetch
-    from eportal_core.operations.manifests import fetch_manifests
-
     with updates.opened(portal) as source:
         listed = updates.refresh(portal, source)
-        get = fetch_manifests if portal.config["CACHE_MODE"] else fetch
-        fetched = get(portal, source, [_listed(listed, product, name) for name in names])
+        fetched = updates.fetch(portal, source, [_listed(listed, product, each) for each in names])
     fetched.check()
-    count = len(fetched.came)
-    return f"{count} patchset{'' if count == 1 else 's'} of {product.title} came."
+    return f"{counted(len(fetched.came), 'patchset')} of {product.title} came."
 
 
 def _listed(listed: dict[str, layout.Offer], product: Product, name: str) -> layout.Offer:

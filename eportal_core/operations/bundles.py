@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eportal_core import db
 from eportal_core.errors import InvalidValue, NoSource, PortalError, UpstreamError
-from eportal_core.models import Feed, Patchset
+from eportal_core.models import Feed
 from eportal_core.operations import feeds, offers, updates
 from eportal_core.portal import Portal
 
@@ -100,7 +99,7 @@ def enable_due(portal: Portal) -> str:
     For a portal that has no source to ask before it enables something.
     """
     count = sum(updates.enable_due(portal, product) for product in portal.products.values())
-    return f"{count} times a patchset was enabled" if count else ""
+    return f"enabled in feeds: {count}" if count else ""
 
 
 def _take_patchsets(
@@ -118,12 +117,11 @@ def _take_patchsets(
     products = list(portal.products.values())
     with open_bundle(portal, given) as source:
         listed = updates.refresh(portal, source)
-        here = {key for (key,) in db.rows(Patchset.select(Patchset.id))}
+        every_feed = list(Feed.select())
         wanted = [
             listed[row.id]
             for product in products
-            for row in offers.wanted(portal, product, list(Feed.select()))
-            if row.id not in here
+            for row in offers.fresh(portal, product, every_feed)
         ]
         fetched = fetch(portal, source, [each for each in wanted if given.has(archive_of(each))])
         enabled = 0
@@ -145,7 +143,7 @@ def _take_carried(
     carried: Carried, given: Parts, applied: Applied, places: Mapping[str, str]
 ) -> None:
     from eportal_core.source.bundle.carried import CarriedFolder, apply, folder_of
-    from eportal_core.source.bundle.stock import counted
+    from eportal_core.source.bundle.stock import amount
 
     folder = CarriedFolder(given, folder_of(carried))
     try:
@@ -154,7 +152,7 @@ def _take_carried(
         applied.refusals.append(f"{carried.name}: {error}")
     missing = Counter(places.get(f"{folder_of(carried)}/{path}", "") for path in folder.missing)
     for part, count in missing.items():
-        applied.to_come.setdefault(part, []).append(counted(count, carried))
+        applied.to_come.setdefault(part, []).append(amount(count, carried))
 
 
 def _untaken(said: Contents | None, known: Sequence[Carried]) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
+from eportal_core.counting import counted
 from eportal_core.errors import PortalError, StorageError
 from eportal_core.models import Offer, Patchset
 from eportal_core.operations import patchsets
@@ -47,9 +48,9 @@ class Fetched:
             PortalError: something could not be had; why was logged.
         """
         if self.failed:
-            count = len(self.came) + len(self.failed)
+            wanted = counted(len(self.came) + len(self.failed), "patchset")
             raise PortalError(
-                f"{len(self.failed)} of {count} patchsets could not be had: "
+                f"{len(self.failed)} of {wanted} could not be had: "
                 f"{', '.join(self.failed[:5])}{', …' if len(self.failed) > 5 else ''}."
             )
 
@@ -109,7 +110,8 @@ def fetch(portal: Portal, source: Source, offers: Sequence[layout.Offer]) -> Fet
         done.failed += [offer.name for offer in offers]
         return done
     total = sum(offer.size for offer in offers)
-    with telling(portal) as coming, progress_bar(f"Downloading {_counted(len(places))}") as show:
+    archives = counted(len(places), "patchset")
+    with telling(portal) as coming, progress_bar(f"Downloading {archives}") as show:
         downloads = _Downloads(source, places, coming, portal.config["DOWNLOADS_AT_ONCE"])
         try:
             left = len(places)
@@ -179,10 +181,7 @@ def _check_room(folder: Path, places: Mapping[layout.Offer, Path]) -> None:
     needed = 2 * sum(offer.size for offer in places) - have
     if needed > room:
         raise StorageError(
-            f"{needed} bytes at least are needed for {_counted(len(places))} at {folder}, and the "
-            f"disk has {room}: free some space, or let LIMIT_PATCHSETS choose fewer."
+            f"{needed} bytes at least are needed for {counted(len(places), 'patchset')} at "
+            f"{folder}, and the disk has {room}: free some space, or let LIMIT_PATCHSETS choose "
+            f"fewer."
         )
-
-
-def _counted(count: int) -> str:
-    return f"{count} patchset{'s' if count > 1 else ''}"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from eportal_core.errors import InvalidValue, KeyFull, NotFound
+from eportal_core.errors import InvalidValue, KeyFull
 from eportal_core.models import Key
-from eportal_core.operations import servers
-from eportal_core.operations.names import check_tags, is_plain, told
+from eportal_core.operations import keys, servers
+from eportal_core.operations.names import check_tags
 from eportal_core.portal import Portal
 
 #: Servers of one transaction.
@@ -79,9 +79,7 @@ def check_places(key: str, more: int) -> Key:
         NotFound: there is no such key.
         InvalidValue: it has no place for so many.
     """
-    row = Key.get_or_none(key=key) if is_plain(key) else None
-    if row is None:
-        raise NotFound(f"There is no key {told(key)}.")
+    row = keys.get(key)
     there = servers.count_of(row)
     if row.server_limit and there + more > row.server_limit:
         raise InvalidValue(

@@ -26,6 +26,7 @@ def random_id() -> str:
 
 
 def check_feed(name: str) -> str:
+    """Raises: InvalidValue: no feed may be called so."""
     if name in _NOT_FEEDS:
         raise InvalidValue(f"A feed cannot be named {name}: paths of the portal begin with it.")
     if not _FEED.fullmatch(name):
@@ -37,6 +38,7 @@ def check_feed(name: str) -> str:
 
 
 def check_key(key: str) -> str:
+    """Raises: InvalidValue: no key may be called so."""
     if not _KEY.fullmatch(key):
         raise InvalidValue(
             f"{_quoted(key)} is no key: up to 128 letters, digits and any of . _ @ : + -, "
@@ -46,6 +48,7 @@ def check_key(key: str) -> str:
 
 
 def check_hostname(hostname: str) -> str:
+    """Raises: InvalidValue: no host is called so."""
     if not _HOSTNAME.fullmatch(hostname):
         raise InvalidValue(f"{_quoted(hostname)} is no host name.")
     return hostname
@@ -57,14 +60,22 @@ def shown_address(address: str) -> str:
 
 
 def check_text(text: str, what: str, length: int) -> str:
-    """``text``, if it is printable and at most ``length`` characters."""
+    """``text``.
+
+    Raises:
+        InvalidValue: it is not printable, or has more than ``length`` characters.
+    """
     if len(text) > length or not text.isprintable():
         raise InvalidValue(f"The {what} may have {length} printable characters at most.")
     return text
 
 
 def check_tags(tags: str) -> str | None:
-    """Tags in their normal form, ``env:prod;ubuntu``; None for none."""
+    """Tags in their normal form, ``env:prod;ubuntu``; None for none.
+
+    Raises:
+        InvalidValue: they cannot be shown, or are too long.
+    """
     check_text(tags, "tags", TAGS_MAX_LENGTH)
     parts = dict.fromkeys(part.strip() for part in tags.split(";"))
     return ";".join(part for part in parts if part) or None

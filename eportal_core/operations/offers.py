@@ -140,6 +140,12 @@ def wanted(portal: Portal, product: Product, feeds: Collection[Feed]) -> list[Of
     return sorted(chosen.values(), key=lambda row: (row.position, row.name))
 
 
+def fresh(portal: Portal, product: Product, feeds: Collection[Feed]) -> list[Offer]:
+    """As ``wanted``, without what is here."""
+    here = {key for (key,) in db.rows(Patchset.select(Patchset.id))}
+    return [row for row in wanted(portal, product, feeds) if row.id not in here]
+
+
 def _carried(portal: Portal) -> Path:
     return portal.config.data_dir / "source" / "carried"
 

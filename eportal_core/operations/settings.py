@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -52,26 +53,25 @@ def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
         except BadValue as reason:
             raise InvalidValue(f"{reason}.") from None
     for name, value in given.items():
+        if value is not None and (check := settings[name].check) is not None:
+            check(value)
         if isinstance(value, str):
-            _check_form(config, name, value)
+            _check_form(config, name, value, given)
     with _changing(config, list(settings.values())) as values:
         values.update(given)
         for name in [name for name, value in given.items() if value is None]:
             del values[name]
-    for name in given:
-        log.info("%s was set", name)
+    for name, value in given.items():
+        log.info("%s was %s", name, "unset" if value is None else "set")
 
 
 def drop(config: Config, name: str) -> None:
     """Unset a runtime setting; one that is not set stays so.
 
     Raises:
-        NotFound, InvalidValue, ConfigError, StorageError: as from ``put``.
+        NotFound, InvalidValue, ConfigError, StorageError: as from ``put_all``.
     """
-    setting = _runtime_setting(config, name)
-    with _changing(config, [setting]) as values:
-        values.pop(name, None)
-    log.info("%s was unset", name)
+    put_all(config, {name: None})
 
 
 def _runtime_setting(config: Config, name: str) -> Setting:
@@ -85,9 +85,12 @@ def _runtime_setting(config: Config, name: str) -> Setting:
     return found.setting
 
 
-def _check_form(config: Config, name: str, value: str) -> None:
-    """Refuse now what would be refused when the patch source is next read."""
+def _check_form(config: Config, name: str, value: str, given: Mapping[str, object]) -> None:
+    """Refuse now what would be refused when the patch source is next read; ``given`` comes too."""
     from eportal_core.source import places, trust
+
+    def then(other: str) -> Any:
+        return given.get(other, config[other])
 
     match name:
         case places.SETTING:
@@ -96,10 +99,10 @@ def _check_form(config: Config, name: str, value: str) -> None:
             # Source: RFC 7617, 2: what follows a colon would be the password.
             raise InvalidValue(f"{name} is a user name, and none has a colon.")
         case trust.ROOT:
-            trust.refuse_both(value, config[trust.FINGERPRINT])
+            trust.refuse_both(value, then(trust.FINGERPRINT))
             trust.read_root(Path(value))
         case trust.FINGERPRINT:
-            trust.refuse_both(value, config[trust.ROOT])
+            trust.refuse_both(value, then(trust.ROOT))
             trust.checked_fingerprint(value)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eportal_core import db
+from eportal_core.counting import counted
 from eportal_core.errors import Conflict, NotFound
 from eportal_core.models import AVAILABLE, ENABLED, MAIN, Feed, Offer, Patchset, now
 from eportal_core.operations import feeds, offers, patchsets
@@ -83,7 +84,8 @@ def update_all(portal: Portal) -> str:
         fetched = _fetch_new(portal, source, products, list(Feed.select()))
         enabled = sum(enable_due(portal, product) for product in products)
     fetched.check()
-    return f"{len(fetched.came)} patchsets were downloaded, enabled in feeds: {enabled}"
+    came = counted(len(fetched.came), "patchset was", "patchsets were")
+    return f"{came} downloaded, enabled in feeds: {enabled}"
 
 
 def refresh(portal: Portal, source: Source) -> dict[str, layout.Offer]:
@@ -98,6 +100,14 @@ def refresh(portal: Portal, source: Source) -> dict[str, layout.Offer]:
     offers.store(portal, found)
     offers.note_way(portal, carried=isinstance(source, BundleSource))
     return {Patchset.key(offer.product, offer.name): offer for offer in found}
+
+
+def fetch(portal: Portal, source: Source, chosen: Sequence[layout.Offer]) -> Fetched:
+    """Fetch and publish ``chosen``, in no feed; in cache mode, their manifests alone."""
+    from eportal_core.operations import fetching, manifests
+
+    bring = manifests.fetch_manifests if portal.config["CACHE_MODE"] else fetching.fetch
+    return bring(portal, source, chosen)
 
 
 @contextmanager
@@ -130,22 +140,9 @@ def opened(portal: Portal) -> Iterator[Source]:
 def _fetch_new(
     portal: Portal, source: Source, products: Sequence[Product], feeds: Collection[Feed]
 ) -> Fetched:
-    from eportal_core.operations.fetching import fetch
-    from eportal_core.operations.manifests import fetch_manifests
-
     listed = refresh(portal, source)
-    here = {key for (key,) in db.rows(Patchset.select(Patchset.id))}
-    bring = fetch_manifests if portal.config["CACHE_MODE"] else fetch
-    return bring(
-        portal,
-        source,
-        [
-            listed[row.id]
-            for product in products
-            for row in offers.wanted(portal, product, feeds)
-            if row.id not in here
-        ],
-    )
+    fresh = [row for product in products for row in offers.fresh(portal, product, feeds)]
+    return fetch(portal, source, [listed[row.id] for row in fresh])
 
 
 def _automatic() -> list[Feed]:

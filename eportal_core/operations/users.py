@@ -110,36 +110,42 @@ def remove(portal: Portal, username: str) -> None:
 def known_by(portal: Portal, identity: Identity) -> User:
     """The user whom a backend has just vouched for; one who is new here is added, readonly.
 
+    As by ``change``, a role that the backend gives anew ends the user's sessions.
+
     Raises:
         AccessDenied: the name is another backend's user here.
+        InvalidValue: nobody may be called so.
     """
+    done = ""
     with db.database.atomic():
         user = find(identity.username)
         if user is None:
             readonly = True if identity.readonly is None else identity.readonly
             user = _new(identity.username, identity.backend, readonly, identity.description, "")
-            new = True
+            done = "added"
         elif user.backend != identity.backend:
             raise AccessDenied(
                 f"The name {told(user.username)} is that of a user of {user.backend} here."
             )
-        else:
-            new = False
-            if identity.readonly is not None and identity.readonly != user.readonly:
-                user.readonly = identity.readonly
-                user.put()
-    if new:
-        portal.announce(Event("user.added", user.username))
+        elif identity.readonly is not None and identity.readonly != user.readonly:
+            user.readonly = identity.readonly
+            user.put()
+            Session.delete().where(Session.user == user).execute()
+            done = "changed"
+    if done:
+        portal.announce(Event(f"user.{done}", user.username))
     return user
 
 
 def check_name(username: str) -> None:
     """Raises: InvalidValue: nobody may be called so. Conflict: the name is taken."""
     name = check_text(username, "name", NAME_MAX_LENGTH)
-    # One who looks like another on every page would be taken for him.
-    if not name or name != name.strip() or ":" in name:
+    # One who looks like another on every page would be taken for him, and one that is no part of a
+    # path could not be removed by the HTTP API.
+    if not name.strip(".") or name != name.strip() or ":" in name or "/" in name:
         raise InvalidValue(
-            "The name of a user may not be empty, has no blank before or behind it, and no colon."
+            "The name of a user may not be empty or all dots, has no blank before or behind it, no "
+            "colon and no slash."
         )
     if find(username) is not None:
         raise Conflict(f"User {told(username)} exists already.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eportal_core import db
@@ -55,12 +55,12 @@ def content(portal: Portal, product: Product, patchset: Patchset) -> Content:
     targets: dict[str, int] = {}
     new: set[str] = set()
     for row in levels[:READ_AT_MOST]:
-        found = _read(store, row.target, row.level)
+        found = closed_by(store, row.target, row.level)
         if found is None:
             continue
         described += 1
         before = _level_before(product, row)
-        old = (_read(store, row.target, before) or {}) if before is not None else {}
+        old = (closed_by(store, row.target, before) or {}) if before is not None else {}
         new |= found.keys() - old.keys()
         for cve, score in found.items():
             targets[cve] = targets.get(cve, 0) + 1
@@ -68,6 +68,17 @@ def content(portal: Portal, product: Product, patchset: Patchset) -> Content:
     closed = [Closed(cve, scores[cve], targets[cve], cve in new) for cve in scores]
     closed.sort(key=lambda each: (not each.is_new, -(each.score or 0.0), each.name))
     return Content(len(levels), described, sorted(set(_names(levels))), closed)
+
+
+def closed_by(
+    store: PatchsetStore | None, target: str, level: int
+) -> Mapping[str, float | None] | None:
+    """Vulnerabilities that a level closes, and their scores; None when it is not described here."""
+    path = store.file(target, level, INFO_NAME) if store else None
+    try:
+        return None if path is None else read_cves(path)
+    except OSError:
+        return None
 
 
 def _names(levels: Sequence[Level]) -> Iterator[str]:
@@ -84,11 +95,3 @@ def _level_before(product: Product, row: Level) -> int | None:
         (row.target, row.level, Patchset.key(product.name, ""), f"{product.name}0"),
     )
     return None if level is None else int(level)
-
-
-def _read(store: PatchsetStore | None, target: str, level: int) -> dict[str, float | None] | None:
-    path = store.file(target, level, INFO_NAME) if store else None
-    try:
-        return None if path is None else dict(read_cves(path))
-    except OSError:
-        return None

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from eportal_core import db
 from eportal_core.portal import Portal
 from eportal_core.queries import server_pages
-from eportal_core.queries.listings import FleetTotals
 from eportal_core.queries.server_filter import ServerFilter
 from eportal_core.queries.server_pages import Listing
 
@@ -24,6 +23,14 @@ FRESH = 60.0
 OLD = 600.0
 #: So many are kept.
 _KEPT = 200
+
+
+@dataclass(frozen=True)
+class FleetTotals:
+    """Servers: registered, and active."""
+
+    total: int
+    active: int
 
 
 @dataclass

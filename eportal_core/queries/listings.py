@@ -1,9 +1,8 @@
-"""Listings of feeds, keys and patchsets, and of all servers, as the command line shows them."""
+"""Listings of feeds, keys and patchsets, and which servers share an id."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,17 +13,13 @@ from eportal_core.models import (
     BLOCKED,
     MAIN,
     UNDEPLOYED,
-    Checkin,
-    Facts,
     Feed,
     FeedPatchset,
     Fleet,
     Identity,
     Key,
-    Level,
     Offer,
     Patchset,
-    Server,
     now,
     shown,
 )
@@ -43,19 +38,6 @@ NOT_DOWNLOADED = "not-downloaded"
 UNAVAILABLE = "unavailable"
 #: A server that checked in this lately is active; documented as 48 hours.
 ACTIVE_FOR = timedelta(hours=48)
-
-
-@dataclass(frozen=True)
-class FleetTotals:
-    """Servers: registered, and active."""
-
-    total: int
-    active: int
-
-
-def fleet_totals() -> FleetTotals:
-    active = Checkin.select().where(Checkin.time >= now() - ACTIVE_FOR).count()
-    return FleetTotals(Server.select().count(), active)
 
 
 def servers_by_key() -> list[tuple[int, str]]:
@@ -111,47 +93,6 @@ def keys(portal: Portal, name: str | None = None) -> list[dict[str, Any]]:
         }
         for key in rows
     ]
-
-
-def servers() -> Iterator[dict[str, Any]]:
-    """Servers in the shape of the HTTP API, and ``clones``: host names that come in turns."""
-    shared = clones()
-    patchset = Level.select(peewee.fn.MIN(Level.patchset)).where(
-        Level.target == Facts.kernel_id, Level.level == Facts.patch_level
-    )
-    rows = (
-        Facts.select(Facts, Key.feed, Checkin.time, Checkin.uptime, patchset.alias("ps"))
-        .join_from(Facts, Checkin, on=(Checkin.server == Facts.server))
-        .join_from(Facts, Key, on=(Key.key == Facts.key))
-        .order_by(Facts.registered, Facts.number)
-    )
-    for row in rows.dicts().iterator():
-        yield {
-            "id": row["server"],
-            "ip": row["ip"],
-            "hostname": row["hostname"],
-            "key": row["key"],
-            "feed": row["feed"],
-            "registered": shown(row["registered"]),
-            "checkin": shown(row["time"]),
-            "updated": shown(row["updated"]),
-            "euname": row["euname"],
-            "release": row["release"],
-            "version": row["version"],
-            "machine": row["machine"],
-            "processor": row["processor"],
-            "virt": row["virt"],
-            "uptime": row["uptime"],
-            "kernel_id": row["kernel_id"],
-            "patch_level": row["patch_level"],
-            "patch_type": row["patch_type"],
-            "tags": row["tags"],
-            "kcare_version": row["kcare_version"],
-            "distro": row["distro"],
-            "distro_version": row["distro_version"],
-            "patchset": row["ps"].partition("/")[2] if row["ps"] else None,
-            "clones": shared.get(row["server"], []),
-        }
 
 
 def patchsets(

@@ -13,10 +13,9 @@ from eportal_core import db
 from eportal_core.models import ENABLED, Patchset
 from eportal_core.operations import patchsets
 from eportal_core.operations.patchsets import Planned
-from eportal_core.patchsets.cves import read_cves
-from eportal_core.patchsets.info import INFO_NAME
 from eportal_core.portal import Portal
 from eportal_core.queries import usage
+from eportal_core.queries.contents import closed_by
 from eportal_core.types import Product
 
 #: So many descriptions of levels are read for one preview, those of most servers first.
@@ -224,18 +223,10 @@ class _Described:
         if level is None:
             return {}
         if (target, level) not in self._read:
-            self._read[target, level] = self._cves(target, level)
+            found = closed_by(self._store, target, level) if self._left else None
+            self._left -= found is not None
+            self._read[target, level] = found
         return self._read[target, level]
-
-    def _cves(self, target: str, level: int) -> Mapping[str, float | None] | None:
-        path = self._store.file(target, level, INFO_NAME) if self._store else None
-        if path is None or self._left == 0:
-            return None
-        self._left -= 1
-        try:
-            return read_cves(path)
-        except OSError:
-            return None
 
 
 @dataclass

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eportal_core import db, user_log
-from eportal_core.models import shown
-from eportal_core.models.base import MomentField
+from eportal_core.queries.server_rows import shown_time
 
 #: Most changes of its key and tags that are told.
 CHANGES_MAX = 100
-_moment = MomentField()
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,7 @@ def _levels(server_id: str) -> Iterator[Happening]:
     )
     for time, level, patchset in rows:
         brought = f", {patchset.partition('/')[2]}" if patchset else ""
-        yield Happening(
-            shown(_moment.python_value(time)) or "", f"Runs level {level}{brought}.", ""
-        )
+        yield Happening(shown_time(time) or "", f"Runs level {level}{brought}.", "")
 
 
 def _changes(server_id: str) -> Iterator[Happening]:

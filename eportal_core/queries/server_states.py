@@ -11,7 +11,7 @@ from eportal_core.operations import latest
 from eportal_core.portal import Portal
 from eportal_core.queries.listings import ACTIVE_FOR
 from eportal_core.queries.server_rows import ServerShown
-from eportal_core.queries.states import INACTIVE, OUT_OF_DATE, UNSUPPORTED, UP_TO_DATE
+from eportal_core.queries.states import state_of
 
 #: A feed and a kernel id.
 _Pair = tuple[str | None, str | None]
@@ -63,9 +63,6 @@ def _levels(wanted: set[_Pair]) -> dict[_Pair, list[int]]:
 
 
 def _standing(levels: list[int] | None, level: int | None, checkin: str, since: str) -> Standing:
-    behind = sum(each > (-1 if level is None else level) for each in levels or ())
-    if checkin < since:
-        return Standing(INACTIVE, behind)
-    if levels is None:
-        return Standing(UNSUPPORTED, 0)
-    return Standing(OUT_OF_DATE if behind else UP_TO_DATE, behind)
+    runs = -1 if level is None else level
+    behind = None if levels is None else sum(each > runs for each in levels)
+    return Standing(state_of(behind, checkin >= since), behind or 0)

@@ -10,3 +10,12 @@ UNSUPPORTED = "unsupported"
 #: It did not check in within 48 hours.
 INACTIVE = "inactive"
 STATES = (UP_TO_DATE, OUT_OF_DATE, UNSUPPORTED, INACTIVE)
+
+
+def state_of(behind: int | None, active: bool) -> str:
+    """One of ``STATES``. behind: levels above its own, None when its feed has none for it."""
+    if not active:
+        return INACTIVE
+    if behind is None:
+        return UNSUPPORTED
+    return OUT_OF_DATE if behind else UP_TO_DATE

@@ -33,7 +33,7 @@ log = logging.getLogger("eportal.http")
 def portal_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PortalError)
     if error.status >= 500:
-        log.error("%s %r: %s", request.method, request.url.path, error)
+        log.error("%s %r: %s", request.method, request.url.path, error.in_full)
     headers = BASIC if error.status == 401 else {}
     if isinstance(error, TooOften):
         headers = {"Retry-After": str(error.wait)}
@@ -46,9 +46,8 @@ def http_error(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(_API):
         phrase = HTTPStatus(error.status_code).phrase
         code = phrase.lower().replace(" ", "-")
-        detail = _SENTENCES.get(error.status_code, phrase)
-        if error.detail != phrase:
-            detail = error.detail
+        has_said = error.detail != phrase
+        detail = error.detail if has_said else _SENTENCES.get(error.status_code, phrase)
         return JSONResponse({"error": code, "detail": detail}, error.status_code, headers)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers)
 

@@ -29,7 +29,7 @@ def health_routes(problem: Callable[[], str]) -> list[Route]:
 def _database_problem() -> str:
     try:
         with db.connection():
-            db.database.execute_sql("SELECT 1").fetchone()
+            db.fetch("SELECT 1")
     except DatabaseError as error:
         return str(error)
     return ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from eportal_core import identity_queries as queries
+from eportal_core import queries
+from eportal_core.admin.api.arguments import OR_EMPTY
 from eportal_core.admin.api.operation import Access, Call, NoArguments, Operation
 from eportal_core.admin.api.shapes import Deleted
-from eportal_core.errors import Forbidden, NotFound
+from eportal_core.admin.api.upsert import delete
+from eportal_core.errors import Forbidden
 from eportal_core.operations import api_keys
 
 
@@ -41,8 +45,8 @@ class ApiKeyWanted(msgspec.Struct, frozen=True):
 
     name: str
     write: bool = False
-    product: list[str] | None = None
-    feed: list[str] | None = None
+    product: Annotated[list[str] | None, OR_EMPTY] = None
+    feed: Annotated[list[str] | None, OR_EMPTY] = None
     days: int | None = None
 
 
@@ -72,14 +76,14 @@ def add_api_key(call: Call, arguments: ApiKeyWanted) -> NewApiKey:
 
 def delete_api_key(call: Call, arguments: ApiKeyNamed) -> Deleted:
     """Delete one's own API key, or anybody's for an administrator. One that is not is no error."""
-    try:
+
+    def remove() -> None:
         key = api_keys.get(arguments.id)
         if call.user.readonly and key.user_id != call.user.username:
             raise Forbidden("This API key is another user's.")
         api_keys.remove(call.portal, key.id)
-    except NotFound:
-        return Deleted(0)
-    return Deleted(1)
+
+    return delete(remove)
 
 
 OPERATIONS = (

@@ -7,8 +7,7 @@ import msgspec
 from eportal_core import queries
 from eportal_core.admin.api.operation import Access, Call, NoArguments, Operation
 from eportal_core.admin.api.shapes import Deleted
-from eportal_core.admin.api.upsert import upsert
-from eportal_core.errors import NotFound
+from eportal_core.admin.api.upsert import delete, upsert
 from eportal_core.models import CHANNELS, MAIN
 from eportal_core.operations import feeds
 
@@ -74,11 +73,7 @@ def delete_feed(call: Call, arguments: FeedNamed) -> Deleted:
     """
     for feed in (arguments.name, MAIN):
         call.check_feed(feed)
-    try:
-        feeds.remove(call.portal, arguments.name)
-    except NotFound:
-        return Deleted(0)
-    return Deleted(1)
+    return delete(lambda: feeds.remove(call.portal, arguments.name))
 
 
 OPERATIONS = (

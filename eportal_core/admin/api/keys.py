@@ -7,8 +7,7 @@ import msgspec
 from eportal_core import queries
 from eportal_core.admin.api.operation import Access, Call, NoArguments, Operation
 from eportal_core.admin.api.shapes import Deleted
-from eportal_core.admin.api.upsert import upsert
-from eportal_core.errors import NotFound
+from eportal_core.admin.api.upsert import delete, upsert
 from eportal_core.models import MAIN
 from eportal_core.operations import keys
 from eportal_core.operations.names import random_id
@@ -95,12 +94,12 @@ def put_key(call: Call, arguments: KeyWanted) -> OneKey:
 
 def delete_key(call: Call, arguments: KeyNamed) -> Deleted:
     """Delete a key and the servers registered by it. One that is not there is no error."""
-    try:
+
+    def remove() -> None:
         call.check_feed(keys.get(arguments.key).feed_id)
         keys.remove(call.portal, arguments.key)
-    except NotFound:
-        return Deleted(0)
-    return Deleted(1)
+
+    return delete(remove)
 
 
 OPERATIONS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -38,8 +37,8 @@ class EntriesWanted(msgspec.Struct, frozen=True):
     user: str = ""
     table: str = ""
     key: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
+    since: str = ""
+    until: str = ""
     before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
@@ -50,18 +49,14 @@ def list_log(call: Call, arguments: EntriesWanted) -> Entries:
         arguments.user,
         arguments.table,
         arguments.key,
-        _utc(arguments.since),
-        _utc(arguments.until),
+        user_log.moment(arguments.since, "since"),
+        user_log.moment(arguments.until, "until"),
         arguments.before,
     )
     rows = list(user_log.entries(wanted, arguments.limit + 1))
     more = len(rows) > arguments.limit
     shown = [msgspec.convert(row, Entry) for row in rows[: arguments.limit]]
     return Entries(shown, shown[-1].sequence if more else None)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 OPERATIONS = (Operation("GET", "/admin/api/log", Access.READER, list_log),)

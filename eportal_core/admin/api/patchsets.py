@@ -14,13 +14,6 @@ from eportal_core.models import MAIN
 from eportal_core.operations import patchsets
 from eportal_core.types import Product
 
-_ACTIONS = {
-    "enable": patchsets.enable,
-    "disable": patchsets.disable,
-    "enable-upto": patchsets.enable_upto,
-    "undeploy-downto": patchsets.undeploy_downto,
-}
-
 
 class PatchsetShown(msgspec.Struct, frozen=True):
     """A patchset. status: in the feed that was asked for, else in ``main``; feeds: in each feed.
@@ -83,16 +76,17 @@ def list_patchsets(call: Call, arguments: PatchsetsWanted) -> Patchsets:
 
 
 def manage_patchset(call: Call, arguments: Managed) -> Ok:
-    """Enable or disable a patchset in feeds, all up to it, or take all down to it out of them."""
+    """Enable or disable a patchset in feeds, all up to it, or take all down to it out of them.
+
+    Of several feeds, none is changed when it cannot be done in one of them.
+    """
     product = product_of(call, arguments.product)
     call.check_product(product.name)
     feeds = arguments.feed or [MAIN]
     for feed in feeds:
         call.check_feed(feed)
-        # Of several feeds, none is changed when there is one that does not exist.
-        queries.feeds(feed)
-    for feed in feeds:
-        _ACTIONS[arguments.action](call.portal, product, arguments.patchset, feed)
+    actions = dict.fromkeys(feeds, arguments.action)
+    patchsets.manage(call.portal, product, arguments.patchset, actions)
     return Ok()
 
 

@@ -6,9 +6,10 @@ from importlib.metadata import version
 
 import msgspec
 
-from eportal_core import data_age, queries
+from eportal_core import data_age
 from eportal_core.admin.api.operation import Access, Call, NoArguments, Operation
 from eportal_core.disk_usage import Usage, usage
+from eportal_core.queries import counted_lately
 
 
 class ProductShown(msgspec.Struct, frozen=True):
@@ -41,7 +42,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 def show_status(call: Call, arguments: NoArguments) -> Status:
     """What the portal is and how it does."""
-    totals = queries.fleet_totals()
+    totals = counted_lately.totals(call.portal)
     age = data_age.data_age(call.portal)
     return Status(
         version("eportal"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from eportal_core import identity_queries as queries
+from eportal_core import queries
 from eportal_core.admin.api.operation import Access, Call, NoArguments, Operation
 from eportal_core.admin.api.shapes import Deleted
-from eportal_core.errors import NotFound
+from eportal_core.admin.api.upsert import delete
 from eportal_core.operations import users
 
 
@@ -89,11 +89,7 @@ def change_user(call: Call, arguments: UserChange) -> OneUser:
 
 def delete_user(call: Call, arguments: UserNamed) -> Deleted:
     """Delete a user, with sessions and API keys. One that is not there is no error."""
-    try:
-        users.remove(call.portal, arguments.username)
-    except NotFound:
-        return Deleted(0)
-    return Deleted(1)
+    return delete(lambda: users.remove(call.portal, arguments.username))
 
 
 def _one(username: str) -> OneUser:

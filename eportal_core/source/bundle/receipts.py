@@ -16,13 +16,14 @@ from typing import Annotated
 
 import msgspec
 
+from eportal_core.counting import counted
 from eportal_core.errors import InvalidValue, NoSource, NotFound, PortalError
 from eportal_core.models import Patchset
 from eportal_core.patchsets.manifest import Sha256, ShortText
 from eportal_core.portal import Portal
 from eportal_core.source.bundle.carried import all_carried, files_of, id_of
 from eportal_core.source.bundle.contents import CarriedId
-from eportal_core.source.bundle.stock import counted, listed
+from eportal_core.source.bundle.stock import amount, listed
 from eportal_core.source.held import folder_of_trusted, held
 from eportal_core.source.layout import Offer
 from eportal_core.storage import disk_errors, sync_folder
@@ -78,9 +79,9 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What is there, in words."""
         return listed(
             [
-                f"{len(self.patchsets)} patchsets",
+                counted(len(self.patchsets), "patchset"),
                 *(
-                    counted(len(self.carried.get(id_of(each), ())), each)
+                    amount(len(self.carried.get(id_of(each), ())), each)
                     for each in all_carried(portal)
                 ),
             ]

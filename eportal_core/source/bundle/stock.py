@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from eportal_core.counting import counted
 from eportal_core.errors import UpstreamError
 from eportal_core.models import Patchset
 from eportal_core.portal import Portal
@@ -30,7 +31,7 @@ class Load:
     others: Sequence[CarriedFile]
 
     def __str__(self) -> str:
-        return counted(len(self.others), self.carried)
+        return amount(len(self.others), self.carried)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def make(known: HeldMetadata | None, archives: Sequence[Item], loads: Sequence[L
             ),
         ],
         {id_of(load.carried): len(load.others) for load in loads},
-        listed([*([f"{len(archives)} patchsets"] if known else []), *map(str, loads)]),
+        listed([*([counted(len(archives), "patchset")] if known else []), *map(str, loads)]),
     )
 
 
@@ -99,7 +100,7 @@ def archives(portal: Portal, place: Place, offers: Iterable[Offer]) -> list[Item
     return [item(offer) for offer in offers]
 
 
-def counted(number: int, carried: Carried) -> str:
+def amount(number: int, carried: Carried) -> str:
     """``12 packages of almalinux9/esu``."""
     return f"{number} {carried.unit} of {carried.name}"
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
-
 import click
 
-from eportal_core import Group, InvalidValue, Portal, pass_portal
+from eportal_core import Group, Portal, pass_portal, read_secret
 
 _FROM_INPUT = "-"
 
@@ -40,7 +37,7 @@ def test_command(portal: Portal, user: str, password: str | None) -> None:
         if directory is None:
             raise Fault("settings", "LDAP_URL is not set; set it by kc.eportal config set")
         if password is None or password == _FROM_INPUT:
-            password = _typed()
+            password = read_secret("Password")
         name = log_in(directory, user, password, _tell)
     except (Fault, Refusal) as error:
         click.echo(f"BAD {error.step}: {error.reason}", err=True)
@@ -50,17 +47,3 @@ def test_command(portal: Portal, user: str, password: str | None) -> None:
 
 def _tell(step: str, finding: str) -> None:
     click.echo(f"ok  {step}: {finding}")
-
-
-def _typed() -> str:
-    """One line of standard input; at a terminal, what is typed is not shown.
-
-    Raises:
-        InvalidValue: it is no text.
-    """
-    if sys.stdin.isatty():
-        return getpass.getpass("Password: ")
-    try:
-        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise InvalidValue("The password is not UTF-8.") from None

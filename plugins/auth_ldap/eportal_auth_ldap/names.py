@@ -11,6 +11,8 @@ import unicodedata
 
 #: As long as the name of a user may be, characters.
 MAX_LENGTH = 200
+#: A colon ends the name where a password follows, a slash where it is part of a path.
+_NEVER = frozenset(":/")
 #: Characters that are printable and mean nothing, so that a directory may skip them.
 #: Source: Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point.
 _IGNORABLE = (
@@ -26,7 +28,8 @@ _IGNORABLE = (
 def normal_form(typed: str) -> str | None:
     """``typed`` in lower case, NFKC, with single blanks between words and none around them.
 
-    None for what no user is called here: nothing, control characters, a colon, too long.
+    None for what no user is called here: nothing, dots alone, control characters, a colon, a slash,
+    too long.
     """
     if len(typed) > MAX_LENGTH:
         return None
@@ -35,9 +38,10 @@ def normal_form(typed: str) -> str | None:
         name = folded
     name = " ".join(part for part in name.split(" ") if part)
     is_name = (
-        0 < len(name) <= MAX_LENGTH
+        len(name) <= MAX_LENGTH
+        and name.strip(".") != ""
         and name.isprintable()
-        and ":" not in name
+        and _NEVER.isdisjoint(name)
         and not any(ord(each) in span for each in name for span in _IGNORABLE)
     )
     return name if is_name else None

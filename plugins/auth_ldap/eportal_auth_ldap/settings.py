@@ -38,6 +38,7 @@ def settings() -> Sequence[Setting]:
             "checked), tls=0 (nothing is encrypted) and timeout=30 (seconds, 5 by default), put "
             "together by &. Not set, no directory is asked.",
             runtime=True,
+            check=parse_address,
         ),
         Setting(
             "LDAP_CONNECTION",
@@ -46,6 +47,7 @@ def settings() -> Sequence[Setting]:
             "Name by which a user binds, with %s where the user name belongs, for example "
             "uid=%s,dc=example,dc=com; Active Directory also takes %s@example.com.",
             runtime=True,
+            check=check_template,
         ),
         Setting(
             "LDAP_FILTER",
@@ -55,6 +57,7 @@ def settings() -> Sequence[Setting]:
             "with %s where the user name belongs; the scope is base (the default), one or sub. "
             "Not set, every user of the directory is let in.",
             runtime=True,
+            check=parse_search,
         ),
         Setting(
             "LDAP_CA_FILE",

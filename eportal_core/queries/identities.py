@@ -1,4 +1,4 @@
-"""Users, API keys and sessions, as listings show them."""
+"""Users and API keys, as listings show them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import peewee
 
-from eportal_core.models import ApiKey, ApiKeyUse, Session, User, shown
-from eportal_core.operations import users as operations
+from eportal_core.models import ApiKey, ApiKeyUse, User, shown
+from eportal_core.operations.users import get as user_of
 
 
 def users(name: str | None = None) -> list[dict[str, Any]]:
@@ -16,7 +16,7 @@ def users(name: str | None = None) -> list[dict[str, Any]]:
     Raises:
         NotFound: there is no user of this name.
     """
-    rows = User.select().order_by(User.number) if name is None else [operations.get(name)]
+    rows = User.select().order_by(User.number) if name is None else [user_of(name)]
     return [
         {
             "id": user.number,
@@ -43,7 +43,7 @@ def api_keys(username: str | None = None) -> list[dict[str, Any]]:
         .order_by(ApiKey.created, ApiKey.id)
     )
     if username is not None:
-        rows = rows.where(ApiKey.user == operations.get(username))
+        rows = rows.where(ApiKey.user == user_of(username))
     return [
         {
             "id": key["id"],
@@ -57,23 +57,4 @@ def api_keys(username: str | None = None) -> list[dict[str, Any]]:
             "used": shown(key["used"]),
         }
         for key in rows.dicts().iterator()
-    ]
-
-
-def sessions(username: str | None = None) -> list[dict[str, Any]]:
-    """Sessions, of all users or of one, the latest first. ``id`` is no secret: it is a hash."""
-    rows = Session.select().order_by(Session.created.desc())
-    if username is not None:
-        rows = rows.where(Session.user == username)
-    return [
-        {
-            "id": session["id"],
-            "user": session["user"],
-            "created": shown(session["created"]),
-            "seen": shown(session["seen"]),
-            "expires": shown(session["expires"]),
-            "address": session["address"],
-            "agent": session["agent"],
-        }
-        for session in rows.dicts().iterator()
     ]
