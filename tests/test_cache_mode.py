@@ -595,7 +595,7 @@ def test_verify_finds_damaged_copies(
     assert "0 faults" in kc.ok(product.command, "verify", EPORTAL_CACHE_MODE="True")
     spoil(copy, 100)
     done = kc(product.command, "verify", EPORTAL_CACHE_MODE="True")
-    assert (done.code, done.out) == (1, "1 patchsets were verified, 1 faults were found\n")
+    assert (done.code, done.out) == (1, "1 patchset was verified, 1 fault was found\n")
     assert f"{copy} " in done.err
     assert "remove it, and it is fetched again" in done.err
     # To look at it is no use of it: what is used the least goes first.

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from eportal_core import PatchsetPlugin, PatchsetSpec, db
+from eportal_core.counting import counted
 from eportal_core.errors import ArchiveError
 from eportal_core.models import FeedPatchset, Level, Patchset
 from eportal_core.operations import feeds, patchsets
@@ -386,7 +387,7 @@ def test_a_level_that_two_patchsets_share_stays_for_the_other(
     kc.ok("kcare", "unroll", OLD, "--delete")
     assert set(shared) < set(published(kc))
     assert not [path for path in published(kc) if path.startswith(f"resources/{WEB}/1/")]
-    assert kc.ok("kcare", "verify") == "1 patchsets were verified, 0 faults were found\n"
+    assert kc.ok("kcare", "verify") == "1 patchset was verified, 0 faults were found\n"
 
     kc.ok("kcare", "unroll", NEW, "--delete")
     assert published(kc) == []
@@ -600,7 +601,9 @@ def test_verify_finds_damage(deployed: InProcess, damage: str) -> None:
     faults = done.err.splitlines()
     assert all(line.startswith(f"{NEW}: ") for line in faults)
     assert fault in faults[0]
-    assert done.out == f"4 patchsets were verified, {len(faults)} faults were found\n"
+    assert done.out == (
+        f"4 patchsets were verified, {counted(len(faults), 'fault was', 'faults were')} found\n"
+    )
     # The others are as they were.
     assert deployed("kcare", "verify", OLDEST, OLD, MIDDLE).code == 0
     assert deployed("kcare", "verify", NEW).code == 1

@@ -11,6 +11,7 @@ import os
 import statistics
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from tests.support.opening import opened
 from tests.support.serving import serving
 
 BROWSERS = 10
+#: Seconds for which a person looks at a page before the next one.
+THINKING = 1.0
 #: Goals of the project: p99 while browsers page, and the median while the API is asked.
 MOST_P99, MOST_SLOWER = 1.2, 1.1
 #: A turn at which the machine stood still is repeated: nothing of ours is before the generator of
@@ -51,7 +54,7 @@ Client = Callable[[requests.Session, str], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What goes on beside the check-ins: so many clients, each asking again when it is answered."""
+    """What goes on beside the check-ins: so many clients, each at it again when it is answered."""
 
     name: str
     clients: int
@@ -69,6 +72,7 @@ def _page(session: requests.Session, url: str) -> None:
     """The list of servers and the pages after it, as somebody goes from page to page."""
     address = _LIST
     for _ in range(5):
+        time.sleep(THINKING)
         answer = session.get(f"{url}{address}", timeout=120)
         answer.raise_for_status()
         before, found, _ = answer.text.partition(">Next</a>")

@@ -14,6 +14,7 @@ from eportal_core.commands.listing import json_option, print_json, print_table
 from eportal_core.commands.root import add_action
 from eportal_core.commands.session import pass_portal
 from eportal_core.commands.usage import Command, Group
+from eportal_core.counting import counted
 from eportal_core.models import CHANNELS, ENABLED, MAIN, UNDEPLOYED, Patchset
 from eportal_core.operations import missing, patchsets, updates
 from eportal_core.patchsets.spec import PatchsetSpec
@@ -166,7 +167,9 @@ def _verify(group: click.Group, spec: PatchsetSpec) -> None:
             for fault in _faults(portal, store, each):
                 click.echo(f"{each.name}: {fault}", err=True)
                 count += 1
-        click.echo(f"{len(chosen)} patchsets were verified, {count} faults were found")
+        verified = counted(len(chosen), "patchset was", "patchsets were")
+        faults = counted(count, "fault was", "faults were")
+        click.echo(f"{verified} verified, {faults} found")
         if count:
             raise click.exceptions.Exit(1)
 
