@@ -62,11 +62,12 @@ OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/admin"),
-    ("GET", "/admin/"),
     ("GET", "/admin/login"),
     ("GET", "/admin/logout"),
     ("POST", "/admin/logout"),
 }
+#: A page with totals for nobody in particular; programs have the API.
+FOR_PEOPLE = {("GET", "/admin/")}
 #: It asks who somebody is, and refuses those that it does not believe.
 LOGIN = {("POST", "/admin/login")}
 FOR_USERS = {("GET", "/admin/metrics")}
@@ -167,7 +168,7 @@ def test_every_route_says_whom_it_lets_in(fleet: Fleet) -> None:
             routes |= {(method, route.path) for method in route.methods - {"HEAD"}}
         else:
             assert type(route).__name__ == "_LastMount", f"{route} belongs to nobody"
-    assert not routes - declared - OPEN - LOGIN - FOR_USERS - FOR_ADMINS
+    assert not routes - declared - OPEN - FOR_PEOPLE - LOGIN - FOR_USERS - FOR_ADMINS
     assert not (declared | FOR_USERS | FOR_ADMINS) - routes
 
 
@@ -175,6 +176,8 @@ def test_every_route_says_whom_it_lets_in(fleet: Fleet) -> None:
 def test_other_routes_let_in_whom_they_should(fleet: Fleet, role: str) -> None:
     for method, path in OPEN:
         assert fleet.call(role, method, path, {}) not in REFUSED, path
+    for method, path in FOR_PEOPLE:
+        assert (fleet.call(role, method, path, {}) == 403) == role.startswith("key-"), path
     for method, path in FOR_USERS:
         # They tell of all products and feeds.
         expected = {"nobody": 401, "key-other-product": 403, "key-other-feed": 403}.get(role, 200)
@@ -197,7 +200,7 @@ def test_no_page_lets_nobody_in(fleet: Fleet) -> None:
     for page in pages:
         path = mount.path + re.sub(r"\{[^}]*\}", "x", page.path)
         for method in (page.methods or {"GET"}) - {"HEAD"}:
-            if ("GET", path) in OPEN and method == "GET":
+            if ("GET", path) in OPEN | FOR_PEOPLE and method == "GET":
                 continue
             status = fleet.call("nobody", method, path, {})
             # What no page has is there for nobody.

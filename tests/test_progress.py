@@ -112,7 +112,7 @@ def cli(publisher: Publisher, data_dir: Path) -> CommandLine:
     return CommandLine(data_dir, publisher.settings)
 
 
-@pytest.mark.parametrize(("columns", "widths"), [(100, (36, 36, 36)), (40, (6, 10, 12))])
+@pytest.mark.parametrize(("columns", "widths"), [(100, (36, 36, 36)), (40, (6, 10, 13))])
 def test_one_bar_that_fits_and_a_line_of_its_own_for_all_else(
     cli: CommandLine,
     publisher: Publisher,
@@ -130,7 +130,7 @@ def test_one_bar_that_fits_and_a_line_of_its_own_for_all_else(
     assert bars(shown) == [f"Writing 2 patchsets  {create}"] == shown[:1]
     archive = publisher.pack(THIRD, {WEB: 3})
     shown = terminal.run("source", "add", publisher.folder, archive)
-    assert bars(shown) == [f"Adding 1 archives  {add}"] == shown[:1]
+    assert bars(shown) == [f"Adding 1 archive  {add}"] == shown[:1]
 
 
 def test_a_terminal_too_narrow_for_a_bar_has_the_figure(cli: CommandLine) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,11 @@ import requests
 from tests.support.commands import PROGRAM, CommandLine
 
 START_SECONDS = 120
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+_RANGE = range(12_000 + 2000 * _WORKER, 14_000 + 2000 * _WORKER)
+#: Begins anywhere: two runs of the tests may go on at once.
+_numbers = itertools.count(random.randrange(len(_RANGE)))
 
 
 @dataclass(frozen=True)
@@ -37,12 +45,19 @@ class Served:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that were free a moment ago, all different, and given to nobody else by this.
+
+    The system gives a port that was closed again to whoever asks next, be it another process that
+    runs tests: two servers would meet on it. So each process has a range of its own, below those
+    that the system gives to clients.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _RANGE.start + next(_numbers) % len(_RANGE)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 @contextmanager
