@@ -45,7 +45,7 @@ MOST_P99, MOST_SLOWER = 1.2, 1.1
 #: A turn at which the machine stood still is repeated: nothing of ours is before the generator of
 #: check-ins, so when that was late, seconds, it was for the machine's own reasons.
 MOST_LAG = 0.002
-TRIES = 3
+TRIES = 2
 _USER = "bench"
 _LIST = "/admin/servers"
 
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A portal that has just started counts its servers; this waits for that.
         requests.get(f"http://127.0.0.1:{admin}/admin/metrics", headers=api_key, timeout=60)
         # The clients are other machines' work: they leave this one to the portal.
-        os.nice(19)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         asking = {work: session if work is BROWSING else api_key for work in WORKS}
         good = compare((int(served.url.rpartition(":")[2]), admin), asking, lines, options)
     print(json.dumps({"good": good}))
