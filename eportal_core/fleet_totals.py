@@ -156,7 +156,7 @@ class Fleet:
         try:
             self._count()
         except PortalError as error:
-            log.error("The servers could not be counted: %s", error)
+            log.error("The servers could not be counted: %s", error.in_full)
         finally:
             self._lock.release()
 

@@ -78,7 +78,7 @@ def first_wait(job: Job) -> float:
         with db.connection():
             last = JobRun.get_or_none(name=job.name)
     except DatabaseError as error:
-        log.error("%s: %s", job.name, error)
+        log.error("%s: %s", job.name, error.in_full)
         last = None
     due = None if last is None else _due(job, last)
     if due is None:
@@ -145,7 +145,7 @@ def _keep(name: str, **values: object) -> None:
                 conflict_target=[JobRun.name], update=values
             ).execute()
     except DatabaseError as error:
-        log.error("%s: %s", name, error)
+        log.error("%s: %s", name, error.in_full)
 
 
 def _bounded(text: str) -> str:

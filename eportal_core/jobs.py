@@ -170,7 +170,7 @@ def run_job(job: Job, data_dir: Path) -> None:
             if done := job_runs.run(job, data_dir):
                 log.info("%s: %s", job.name, done)
         except PortalError as error:
-            log.error("%s: %s", job.name, error)
+            log.error("%s: %s", job.name, error.in_full)
 
 
 def _own_jobs(portal: Portal) -> list[Job]:

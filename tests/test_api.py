@@ -512,6 +512,7 @@ class TestApiKeys:
         for given in ({"json": {"name": "ci", what: []}}, {"params": {"name": "ci", what: ""}}):
             detail = api.refused("POST", "/api_keys", 400, **given)[1]
             assert detail == f"Name a {what} at least, or no list: then the key is for all."
+        api.refused("POST", "/api_keys", 400, json={"name": "ci", what: [None]})
         assert api.ok("GET", "/api_keys")["result"] == []
 
     def test_one_for_a_feed_moves_no_key_out_of_it(self, api: Api) -> None:

@@ -152,7 +152,7 @@ def _work(task: Task, work: Callable[[], str]) -> None:
         with db.connection(), watched(task.show):
             task.succeed(work())
     except PortalError as error:
-        log.warning("%s, for %s: %s", task.title, task.owner, error)
+        log.warning("%s, for %s: %s", task.title, task.owner, error.in_full)
         task.fail(str(error))
     # Whatever it is, whoever waits has to hear of it.
     except Exception:

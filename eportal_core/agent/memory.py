@@ -239,7 +239,7 @@ class Follower(threading.Thread):
                 self.problem = ""
             except DatabaseError as error:
                 self.problem = str(error)
-                log.error("%s The agents get the answers of before.", error)
+                log.error("%s The agents get the answers of before.", error.in_full)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -159,7 +159,7 @@ def _show(memory: Memory) -> None:
     try:
         memory.follow()
     except DatabaseError as error:
-        log.error("%s It was done; the agents get the answers of before.", error)
+        log.error("%s It was done; the agents get the answers of before.", error.in_full)
 
 
 def client_address(request: Request) -> str:

@@ -23,7 +23,7 @@ def read_secret(name: str) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(name, default="", hide_input=True, show_default=False))
     try:
-        text = sys.stdin.read(_LONGEST + 1)
+        text = sys.stdin.readline(_LONGEST + 1)
     except UnicodeDecodeError:
         raise InvalidValue(f"The value of {name} is not UTF-8.") from None
     if len(text) > _LONGEST:

@@ -21,9 +21,14 @@ from eportal_core.queries.conditions import Condition, Values
 _MANY = 20_000
 _COUNT = "SELECT coalesce(sum(g.servers), 0) FROM"
 _ALL = f"{_COUNT} fleet AS g"
-#: How a group of ``fleet`` finds its servers again.
+#: How a group of ``fleet`` finds its servers again: by the index of kernel and level, and among
+#: these by texts that may be empty as well as NULL.
+_INDEXED = ("kernel_id", "patch_level")
 _OF_GROUP = " AND ".join(
-    f"f.{name} {search.SAME} nullif(g.{name}, {null})" for name, null in search.GROUPED.items()
+    f"f.{name} {search.SAME} nullif(g.{name}, {null})"
+    if name in _INDEXED
+    else f"coalesce(f.{name}, {null}) = g.{name}"
+    for name, null in search.GROUPED.items()
 )
 _JOIN_CHECKIN = "CROSS JOIN checkin AS c ON c.server = f.server"
 
@@ -101,7 +106,8 @@ class Plan:
     @cached_property
     def about(self) -> int:
         """How many there are at most, known at once; those that were removed count in part."""
-        return number("SELECT coalesce(max(number), 0) FROM facts")
+        newest, oldest = "(SELECT max(number) FROM facts)", "(SELECT min(number) FROM facts)"
+        return number(f"SELECT coalesce({newest} - {oldest} + 1, 0)")
 
     @cached_property
     def source(self) -> Source:

@@ -54,6 +54,8 @@ async def read_values(request: Request, *, arrays: bool = True) -> dict[str, lis
             if not isinstance(value, list):
                 values[name] = [value]
             elif arrays:
+                if None in value:
+                    raise InvalidValue("A list in the body holds null.")
                 values[name] = value
     texts = (text for found in values.values() for text in found if isinstance(text, str))
     if any("\0" in text for text in texts):

@@ -55,7 +55,8 @@ class Fleet:
         self.add("lab_1", "10.0.2.1", "K-test", 0, kernel_id=WEB, patch_level=4)
         self.says("web1", 9, machine="x86_64", release="6.1.0-9", euname="6.1.0-12")
         self.says("web2", 10, machine="x86_64", release="6.1.0-9", euname="6.1.0-11")
-        self.says("web3", 400, machine="aarch64")
+        # It was asked, and had nothing to say.
+        self.says("web3", 400, machine="aarch64", release="")
         self.says("lab_1", None, machine="aarch64")
         self.heard("web1", 1 * HOURS)
         self.heard("web2", 3 * DAYS)

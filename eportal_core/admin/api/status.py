@@ -41,7 +41,10 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def show_status(call: Call, arguments: NoArguments) -> Status:
-    """What the portal is and how it does."""
+    """What the portal is and how it does.
+
+    Many servers are counted once a minute; the first to ask after longer gets the count of before.
+    """
     totals = counted_lately.totals(call.portal)
     age = data_age.data_age(call.portal)
     return Status(

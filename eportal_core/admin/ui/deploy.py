@@ -217,7 +217,7 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
             left -= len(chunk)
             if left < 0:
                 return
-    except (ClientDisconnect, RuntimeError):
+    except (ClientDisconnect, InvalidValue, RuntimeError):
         return
 
 

@@ -89,8 +89,8 @@ class Shell:
         )
         # Its own come in an order in which a form that is refused has no page.
         admin.middlewares[:] = [
-            Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES),
             Middleware(FlashMiddleware, secret_key=key),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES),
             Middleware(Tokens, secret_key=key, refuse=self._form_refused),
         ]
         # Its own pages answer to nobody's users.
@@ -156,7 +156,7 @@ class Shell:
 
     def _refused(self, request: Request, caller: Caller | None, error: PortalError) -> Response:
         if error.status >= 500:
-            log.error("%s %r: %s", request.method, request.url.path, error)
+            log.error("%s %r: %s", request.method, request.url.path, error.in_full)
         response = self._error(request, caller, error.status, str(error))
         if isinstance(error, AccessDenied):
             response.headers.update(BASIC)

@@ -36,6 +36,8 @@ class Tokens(CSRFMiddleware):
             return await call_next(request)
 
         try:
+            # Further in, a body that is too large would be an error of ours.
+            await request.body()
             answer = await super().dispatch(request, passed)
         except HTTPException as error:
             if is_passed:
