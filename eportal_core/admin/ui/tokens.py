@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 from starlette_admin.security.csrf import CSRFMiddleware
@@ -43,4 +43,7 @@ class Tokens(CSRFMiddleware):
             if is_passed:
                 raise
             return await self._refuse(request, error.status_code, _UNREADABLE)
+        except ClientDisconnect:
+            # Nobody is there to read it.
+            return Response(status_code=400)
         return answer if is_passed else await self._refuse(request, answer.status_code, _OLD)
