@@ -38,3 +38,8 @@ def test_what_cannot_be_passed_on_is_the_clients_fault(served: Served) -> None:
     assert status(served, "GET", ("Host", "a"), ("Cookie", "a=b \t")) == 200
     assert status(served, "GET", ("Host", "a"), ("Host", "b")) == 400
     assert status(served, "GET", ("Host", "a")) == 200
+
+
+def test_the_address_alone_leads_to_the_pages(served: Served) -> None:
+    answer = requests.get(served.url, allow_redirects=False, timeout=10)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/")

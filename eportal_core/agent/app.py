@@ -9,7 +9,9 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from eportal_core.agent.checkin import CheckinApp
@@ -61,6 +63,8 @@ def agent_app(portal: Portal) -> ASGIApp:
         *userspace_routes(list(portal.stores().values())),
         *source_routes(portal),
         metrics_route(admin, writer),
+        # For anybody: who types the address of the portal means its pages.
+        Route("/", _to_pages),
         # Before the plugins', whose paths may begin with a feed: none is named admin.
         Mount("/admin", RequestBodyLimitMiddleware(admin, ADMIN_BODY_MAX_BYTES)),
     ]
@@ -73,3 +77,7 @@ def agent_app(portal: Portal) -> ASGIApp:
     app.state.memory = memory
     app.state.cache = PatchCache(portal)
     return CheckinApp(memory, writer.put, checkin, app) if checkin else app
+
+
+def _to_pages(request: Request) -> RedirectResponse:
+    return RedirectResponse("/admin/", 303)

@@ -145,7 +145,7 @@ class Shell:
             return self._refused(request, caller, error)
         # Whatever it is, whoever looks gets a page, and the log says what it was.
         except Exception:
-            log.exception("%s %s failed", request.method, request.url.path)
+            log.exception("%s %r failed", request.method, request.url.path)
             sentence = "Something went wrong here; the portal's log says what."
             return self._error(request, caller, 500, sentence)
 
