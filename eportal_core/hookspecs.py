@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from eportal_core.markers import hookspec
 
@@ -118,6 +118,23 @@ def eportal_checks(portal: Portal) -> Sequence[Check]:
     """Findings for ``kc.eportal doctor``.
 
     Asks every plugin each time doctor runs. An exception becomes a finding.
+    """
+
+
+@hookspec(firstresult=True)
+def eportal_fetch(portal: Portal, url: str, path: str) -> BinaryIO | None:
+    """The file ``path`` of the patch source at ``url``, open for reading; the caller closes it.
+
+    For a ``PATCH_SOURCE_URL`` that the core does not read itself, such as ``s3://patches``: it
+    reads http, https and directories. path: below the source, as docs/patch-source.md draws it.
+    What comes is bounded, and verified against what the publisher signed, before it is believed.
+    Called for one file after the other, by several threads at once, in each process.
+
+    Stops at the first answer; None means that the plugin does not know such addresses.
+
+    Raises:
+        FileNotFoundError: the source has no such file.
+        UpstreamError: it cannot be had now.
     """
 
 

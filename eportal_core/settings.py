@@ -154,8 +154,8 @@ CORE: Final = (
         "PATCH_SOURCE_URL",
         str,
         None,
-        "Where patchsets come from: an http or https address, or the absolute path of a directory "
-        "such as a mounted disk. Not set, nothing is fetched.",
+        "Where patchsets come from: an http or https address, the absolute path of a directory "
+        "such as a mounted disk, or an address that a plugin reads. Not set, nothing is fetched.",
         runtime=True,
     ),
     Setting(

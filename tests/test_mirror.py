@@ -24,7 +24,7 @@ from eportal_core.errors import InvalidValue
 from eportal_core.models import MAIN
 from eportal_core.operations import keys, updates
 from eportal_core.source import metadata
-from eportal_core.source.places import place_of
+from eportal_core.source.places import Web
 from tests.support.agents import basic, register
 from tests.support.commands import CommandLine
 from tests.support.inprocess import InProcess
@@ -407,7 +407,7 @@ def test_readers_are_never_stuck_while_the_source_moves_on(moving: Chain) -> Non
 
     def read(number: int) -> set[int]:
         seen, count = set(), 0
-        with closing(place_of(f"{moving.above.url}/source", reader)) as place:
+        with closing(Web(f"{moving.above.url}/source", reader)) as place:
             while not done.is_set():
                 folder = moving.folder / f"reader-{number}-{count}"
                 seen.add(len(metadata.current(place, folder, root, ["kernel", "libcare"])))

@@ -41,6 +41,7 @@ from eportal_core import (
     Setting,
     SettingsPage,
     Tree,
+    UpstreamError,
     View,
     cli,
     db,
@@ -58,6 +59,7 @@ from eportal_core.operations import bundles, keys, patchsets
 from eportal_core.plugins import GROUP, Plugins, load
 from eportal_core.source.bundle import creating, receipts
 from eportal_core.source.bundle.carried import all_carried
+from eportal_core.source.client import open_place
 from tests.support.commands import CommandLine
 from tests.support.patches import KERNEL, WEB, archive
 from tests.support.plugins import Installed, opened
@@ -283,6 +285,10 @@ def test_every_hook_is_called(
             called.add("eportal_checks")
             return [Check("tickets", True, "none")]
 
+        @hookimpl
+        def eportal_fetch(self, portal: Portal, url: str, path: str) -> None:
+            called.add("eportal_fetch")
+
         @hookimpl(tryfirst=True)
         def eportal_deploy(self, portal: Portal, product: str, archive: Path) -> None:
             called.add("eportal_deploy")
@@ -357,6 +363,8 @@ def test_every_hook_is_called(
         patchsets.deploy(portal, KERNEL, archive(tmp_path, "K20260101_01", {WEB: 1}))
         patchsets.unroll(portal, KERNEL, "K20260101_01")
         assert receipts.make(portal).carried == {"tickets/all": {}}
+        with open_place(portal, "tickets:all") as place, pytest.raises(UpstreamError):
+            place.read("metadata/1.root.json", 1000)
     with TestClient(agent_app(portal)) as client:
         assert client.get("/tickets").text == "no tickets"
     with TestClient(admin_app(portal)) as client:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -152,14 +153,14 @@ def test_two_that_come_together_are_looked_at_together(kc: InProcess, tmp_path: 
     source = make_source(tmp_path / "source", ["kernel"])
     kc.ok("config", "set", "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
     config = load({}, {"EPORTAL_DATA_DIR": str(kc.data_dir)})
-    db.connect(kc.data_dir)
+    portal = replace(opened(kc.data_dir), config=config)
     root, fingerprint = "PATCH_SOURCE_ROOT", "PATCH_SOURCE_FINGERPRINT"
     with db.connection():
-        settings.put_all(config, {root: str(source.root), fingerprint: None})
+        settings.put_all(portal, {root: str(source.root), fingerprint: None})
         assert (config[root], config[fingerprint]) == (str(source.root), None)
-        settings.drop(config, root)
+        settings.drop(portal, root)
         with pytest.raises(InvalidValue, match="may not both be set"):
-            settings.put_all(config, {root: str(source.root), fingerprint: source.fingerprint})
+            settings.put_all(portal, {root: str(source.root), fingerprint: source.fingerprint})
     db.close()
 
 
@@ -206,14 +207,14 @@ def test_a_value_that_is_refused_is_not_told(kc: InProcess) -> None:
 
 
 def test_many_at_once_lose_nothing(data_dir: Path) -> None:
-    opened(data_dir)
     config = running(data_dir)
+    portal = replace(opened(data_dir), config=config)
     names = ["FIRMWARE_LIMIT", "FIRMWARE_STRICT", "PATCH_SOURCE_USER", "FIRMWARE_PASSWORD"]
 
     def set_often(name: str) -> None:
         with db.connection():
             for _ in range(20):
-                settings.put(config, name, "1")
+                settings.put(portal, name, "1")
 
     threads = [threading.Thread(target=set_often, args=[name]) for name in names]
     for thread in threads:

@@ -399,7 +399,7 @@ def test_other_choices_than_were_shown_are_not_applied(
 @pytest.fixture
 def saved(portal: Portal) -> Config:
     settings.put_all(
-        portal.config,
+        portal,
         {
             "PATCH_SOURCE_URL": "https://patches.example.com/a",
             "PATCH_SOURCE_USER": "us",

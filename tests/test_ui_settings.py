@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 from eportal_core.config import Config, load
 from eportal_core.operations import settings
 from eportal_core.plugins import load as load_plugins
+from eportal_core.portal import Portal
 from tests.support.accessibility import findings
 from tests.support.proxies import Authority
 from tests.support.serving import free_ports
@@ -52,14 +54,19 @@ def config(here: Site) -> Config:
     return load(load_plugins().settings(), environ)
 
 
+@pytest.fixture(scope="module")
+def portal(here: Site, config: Config) -> Portal:
+    return replace(here.portal, config=config)
+
+
 @pytest.fixture(autouse=True)
-def afresh(config: Config) -> Iterator[None]:
+def afresh(portal: Portal, config: Config) -> Iterator[None]:
     """Each test begins with nothing set on a page."""
     yield
     kept = config.data_dir / "config" / "config.json"
     if kept.exists():
         for name in json.loads(kept.read_text()):
-            settings.drop(config, name)
+            settings.drop(portal, name)
 
 
 def value(here: Site, name: str) -> object:
@@ -134,7 +141,9 @@ def test_what_is_wrong_leaves_nothing_behind(here: Site, config: Config) -> None
     visitor.check()
 
 
-def test_a_source_is_tried_and_trusted(here: Site, config: Config, source: MadeSource) -> None:
+def test_a_source_is_tried_and_trusted(
+    here: Site, config: Config, portal: Portal, source: MadeSource
+) -> None:
     visitor = here.visitor()
     page = visitor.open(SOURCE)
     press(page, "Test connection")
@@ -142,7 +151,7 @@ def test_a_source_is_tried_and_trusted(here: Site, config: Config, source: MadeS
         "failed settings: No patch source is set; kc.eportal config set PATCH_SOURCE_URL names "
         "one, an address or a directory."
     ]
-    settings.put(config, "PATCH_SOURCE_URL", str(source.folder))
+    settings.put(portal, "PATCH_SOURCE_URL", str(source.folder))
     press(page, "Test connection")
     tried = steps(page)
     assert tried[0] == f"ok settings: {source.folder}"
@@ -163,9 +172,9 @@ def test_a_source_is_tried_and_trusted(here: Site, config: Config, source: MadeS
 
 
 def test_nothing_is_trusted_without_a_comparison(
-    here: Site, config: Config, source: MadeSource
+    here: Site, portal: Portal, source: MadeSource
 ) -> None:
-    settings.put(config, "PATCH_SOURCE_URL", str(source.folder))
+    settings.put(portal, "PATCH_SOURCE_URL", str(source.folder))
     visitor = here.visitor()
     page = visitor.open(f"{SOURCE}/trust")
     page.get_by_label("I have compared it").evaluate("box => box.required = false")
@@ -174,9 +183,9 @@ def test_nothing_is_trusted_without_a_comparison(
 
 
 def test_another_fingerprint_than_was_shown_is_refused(
-    here: Site, config: Config, source: MadeSource
+    here: Site, portal: Portal, source: MadeSource
 ) -> None:
-    settings.put(config, "PATCH_SOURCE_URL", str(source.folder))
+    settings.put(portal, "PATCH_SOURCE_URL", str(source.folder))
     visitor = here.visitor()
     page = visitor.open(f"{SOURCE}/trust")
     page.locator("[name=fingerprint]").evaluate("field => field.value = 'ab'.repeat(32)")
@@ -186,16 +195,16 @@ def test_another_fingerprint_than_was_shown_is_refused(
 
 
 def test_a_setting_that_decides_keeps_its_word(
-    here: Site, config: Config, source: MadeSource
+    here: Site, portal: Portal, source: MadeSource
 ) -> None:
-    settings.put(config, "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
+    settings.put(portal, "PATCH_SOURCE_FINGERPRINT", source.fingerprint)
     page = here.visitor().open(SOURCE)
     assert "PATCH_SOURCE_FINGERPRINT decides" in page.inner_text("main")
     assert page.get_by_role("link", name="Trust another one").count() == 0
 
 
-def test_a_source_that_does_not_answer(here: Site, config: Config) -> None:
-    settings.put(config, "PATCH_SOURCE_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
+def test_a_source_that_does_not_answer(here: Site, portal: Portal) -> None:
+    settings.put(portal, "PATCH_SOURCE_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
     visitor = here.visitor()
     page = visitor.open(SOURCE)
     press(page, "Test connection")

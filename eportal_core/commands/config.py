@@ -49,7 +49,7 @@ def set_command(portal: Portal, name: str, value: str | None) -> None:
     if value is None and not sys.stdin.isatty():
         raise click.UsageError("the following arguments are required: value")
     given = read_secret(name) if value in (None, FROM_INPUT) else value
-    settings.put(portal.config, name, given)
+    settings.put(portal, name, given)
     _show_one(portal.config, name)
 
 
@@ -59,7 +59,7 @@ def set_command(portal: Portal, name: str, value: str | None) -> None:
 @click.argument("name", help="name of the setting")
 @pass_portal
 def unset_command(portal: Portal, name: str) -> None:
-    settings.drop(portal.config, name)
+    settings.drop(portal, name)
     _show_one(portal.config, name)
 
 

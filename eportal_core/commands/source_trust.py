@@ -37,7 +37,7 @@ def trust_command(portal: Portal, root: Path | None, fingerprint: str | None, ye
     if root is not None:
         data = trust.read_root(root)
     else:
-        with open_place(portal.config) as place:
+        with open_place(portal) as place:
             if fingerprint is not None:
                 data = trust.by_fingerprint(place, trust.checked_fingerprint(fingerprint))
             else:

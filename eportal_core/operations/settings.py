@@ -20,21 +20,22 @@ from eportal_core.config.runtime import raw
 from eportal_core.config.values import Value
 from eportal_core.errors import InvalidValue, NotFound
 from eportal_core.models import note
+from eportal_core.portal import Portal
 from eportal_core.storage import disk_errors, written_aside
 
 log = logging.getLogger("eportal.settings")
 
 
-def put(config: Config, name: str, text: str) -> None:
+def put(portal: Portal, name: str, text: str) -> None:
     """Set a runtime setting to the value that ``text`` stands for in the environment.
 
     Raises:
         as ``put_all``.
     """
-    put_all(config, {name: text})
+    put_all(portal, {name: text})
 
 
-def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
+def put_all(portal: Portal, texts: Mapping[str, str | None]) -> None:
     """Set several at once, as ``put``, or none of them; None unsets.
 
     Raises:
@@ -44,6 +45,7 @@ def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
         ConfigError: the file is damaged.
         StorageError: the disk refused.
     """
+    config = portal.config
     settings = {name: _runtime_setting(config, name) for name in texts}
     given = {}
     for name, setting in settings.items():
@@ -56,7 +58,7 @@ def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
         if value is not None and (check := settings[name].check) is not None:
             check(value)
         if isinstance(value, str):
-            _check_form(config, name, value, given)
+            _check_form(portal, name, value, given)
     with _changing(config, list(settings.values())) as values:
         values.update(given)
         for name in [name for name, value in given.items() if value is None]:
@@ -65,13 +67,13 @@ def put_all(config: Config, texts: Mapping[str, str | None]) -> None:
         log.info("%s was %s", name, "unset" if value is None else "set")
 
 
-def drop(config: Config, name: str) -> None:
+def drop(portal: Portal, name: str) -> None:
     """Unset a runtime setting; one that is not set stays so.
 
     Raises:
         NotFound, InvalidValue, ConfigError, StorageError: as from ``put_all``.
     """
-    put_all(config, {name: None})
+    put_all(portal, {name: None})
 
 
 def _runtime_setting(config: Config, name: str) -> Setting:
@@ -85,16 +87,16 @@ def _runtime_setting(config: Config, name: str) -> Setting:
     return found.setting
 
 
-def _check_form(config: Config, name: str, value: str, given: Mapping[str, object]) -> None:
+def _check_form(portal: Portal, name: str, value: str, given: Mapping[str, object]) -> None:
     """Refuse now what would be refused when the patch source is next read; ``given`` comes too."""
-    from eportal_core.source import places, trust
+    from eportal_core.source import files, places, trust
 
     def then(other: str) -> Any:
-        return given.get(other, config[other])
+        return given.get(other, portal.config[other])
 
     match name:
-        case places.SETTING:
-            places.place_of(value, config)
+        case files.SETTING:
+            places.place_of(value, portal)
         case "PATCH_SOURCE_USER" if ":" in value:
             # Source: RFC 7617, 2: what follows a colon would be the password.
             raise InvalidValue(f"{name} is a user name, and none has a colon.")

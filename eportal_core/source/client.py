@@ -168,20 +168,20 @@ def open_source(portal: Portal, *, url: str | None = None, alone: bool = True) -
     """
     with (
         _lock(portal) if alone else nullcontext(),
-        open_place(portal.config, url) as place,
+        open_place(portal, url) as place,
     ):
         yield Source(portal, place)
 
 
 @contextmanager
-def open_place(config: Config, url: str | None = None) -> Iterator[Place]:
+def open_place(portal: Portal, url: str | None = None) -> Iterator[Place]:
     """Where the files of the patch source are; nothing of them is verified.
 
     Raises:
         NoSource: none is set.
         InvalidValue: the setting names no place.
     """
-    url = url or config["PATCH_SOURCE_URL"]
+    url = url or portal.config["PATCH_SOURCE_URL"]
     if not url:
         raise NoSource(
             "No patch source is set; kc.eportal config set PATCH_SOURCE_URL names one, an address "
@@ -189,7 +189,7 @@ def open_place(config: Config, url: str | None = None) -> Iterator[Place]:
         )
     from eportal_core.source.places import place_of
 
-    with closing(place_of(url, config)) as place:
+    with closing(place_of(url, portal)) as place:
         yield place
 
 

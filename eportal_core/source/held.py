@@ -14,8 +14,8 @@ from tuf.api.metadata import Metadata, Root, Signed, Timestamp
 
 from eportal_core.config import Config
 from eportal_core.errors import NotFound, StorageError
+from eportal_core.source.files import Folder
 from eportal_core.source.layout import METADATA
-from eportal_core.source.places import Folder
 from eportal_core.source.signing import days_of
 from eportal_core.source.trust import checked_fingerprint, fingerprint, folder_of, pinned
 from eportal_core.storage import disk_errors

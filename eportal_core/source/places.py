@@ -1,16 +1,16 @@
-"""Where a patch source is: behind an address, or in a directory. Nothing is believed here."""
+"""Where a patch source is: behind an address, in a directory, or where a plugin finds it.
+
+Nothing is believed here.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from urllib.parse import quote, unquote
 
 import requests
@@ -18,14 +18,13 @@ import requests
 from eportal_core import http
 from eportal_core.config import Config
 from eportal_core.downloads import download
-from eportal_core.errors import InvalidValue, UpstreamError, WrongBytes
-from eportal_core.storage import disk_errors, written_aside
+from eportal_core.errors import InvalidValue, UpstreamError
+from eportal_core.portal import Portal
+from eportal_core.source.files import SETTING, Folder, OfPlugin, Progress
 
-SETTING = "PATCH_SOURCE_URL"
-_PIECE = 1 << 16
 _LOCAL = re.compile(r"file:(//(localhost)?)?/", re.IGNORECASE)
-
-Progress = Callable[[int], None]
+#: What a plugin may know. Source: RFC 3986, 3.1; no user name, which has a setting of its own.
+_OTHER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[!-?A-~]+")
 
 
 class Place(Protocol):
@@ -54,7 +53,7 @@ class Place(Protocol):
         """Give up connections."""
 
 
-def place_of(url: str, config: Config) -> Place:
+def place_of(url: str, portal: Portal) -> Place:
     """The place that ``url`` names; an absolute path is one of a directory.
 
     Raises:
@@ -63,12 +62,14 @@ def place_of(url: str, config: Config) -> Place:
     folder = unquote(_LOCAL.sub("/", url)) if _LOCAL.match(url) else url
     if folder.startswith("/"):
         return Folder(Path(folder))
-    if url.partition("://")[0].lower() not in ("http", "https"):
-        raise InvalidValue(
-            f"{SETTING} must be an address such as https://patches.example.com, or the absolute "
-            f"path of a directory."
-        )
-    return Web(http.check_address(url, SETTING), config)
+    if url.partition("://")[0].lower() in ("http", "https"):
+        return Web(http.check_address(url, SETTING), portal.config)
+    if _OTHER.fullmatch(url) and portal.plugins.implementing("eportal_fetch"):
+        return OfPlugin(portal, url)
+    raise InvalidValue(
+        f"{SETTING} must be an address such as https://patches.example.com, or the absolute "
+        f"path of a directory."
+    )
 
 
 class Web:
@@ -119,96 +120,6 @@ class Web:
             self._of_thread.session = session
         found: requests.Session = self._of_thread.session
         return found
-
-
-class Folder:
-    """A source in a directory, which may be read-only; links that lead out of it are not followed.
-
-    May be used by several threads.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def read(self, path: str, limit: int) -> bytes:
-        with self._opened(path) as file:
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise WrongBytes(f"{self._folder / path} is longer than {limit} bytes.")
-        return data
-
-    def fetch(
-        self, path: str, to: Path, size: int, sha256: str, progress: Progress | None = None
-    ) -> None:
-        self.copy(path, to, size, ("sha256", sha256), progress)
-
-    def copy(
-        self,
-        path: str,
-        to: Path,
-        size: int,
-        checksum: tuple[str, str],
-        progress: Progress | None = None,
-    ) -> None:
-        """As ``fetch``; checksum: name of the algorithm, and the hex digest."""
-        name = self._folder / path
-        found, digest = 0, hashlib.new(checksum[0])
-        with disk_errors(to.parent), self._opened(path) as file:
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with written_aside(to, to.with_name(f"{to.name}.part")) as copy:
-                while piece := _read(file, name):
-                    found += len(piece)
-                    if found > size:
-                        raise WrongBytes(f"{name} is longer than {size} bytes.")
-                    digest.update(piece)
-                    copy.write(piece)
-                    if progress:
-                        progress(len(piece))
-                if found != size:
-                    raise WrongBytes(f"{name} has {found} bytes, not {size}.")
-                if digest.hexdigest() != checksum[1]:
-                    raise WrongBytes(f"{name} has other bytes than its {checksum[0]} says.")
-
-    def close(self) -> None:
-        pass
-
-    @contextmanager
-    def _opened(self, path: str) -> Iterator[BinaryIO]:
-        name = self._folder / path
-        try:
-            place = self._folder.resolve(strict=True)
-            real = name.resolve(strict=True)
-            if not real.is_relative_to(place):
-                raise UpstreamError(f"{name} leads out of the patch source by a link.")
-            # Opening a pipe would wait for somebody to write into it.
-            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        except (FileNotFoundError, NotADirectoryError):
-            if not self._folder.is_dir():
-                raise UpstreamError(
-                    f"{self._folder} is no directory; mount the disk that {SETTING} names."
-                ) from None
-            raise UpstreamError(f"{name} does not exist.", answered=404) from None
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(name, error) from error
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UpstreamError(f"{name} is not a file.")
-            yield file
-
-
-def _read(file: BinaryIO, name: Path) -> bytes:
-    """The next piece; a disk that cannot be read is the source's fault, not that of ours."""
-    try:
-        return file.read(_PIECE)
-    except OSError as error:
-        raise _unreadable(name, error) from error
-
-
-def _unreadable(name: Path, error: Exception) -> UpstreamError:
-    return UpstreamError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.")
 
 
 @contextmanager

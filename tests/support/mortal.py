@@ -40,6 +40,7 @@ _PRELOADED = (
     "eportal_core.patchsets.store",
     "eportal_core.source.adding",
     "eportal_core.source.creating",
+    "eportal_core.source.files",
     "eportal_core.source.metadata",
     "eportal_core.source.places",
     "eportal_core.source.publishing",

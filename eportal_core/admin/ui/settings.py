@@ -66,7 +66,7 @@ def views_of(
             changed = _changed(visit, config, all_shown(config, page))
             if changed:
                 _refuse_other_host(config, all_shown(config, page), changed)
-                settings.put_all(config, changed)
+                settings.put_all(visit.portal, changed)
         except PortalError as error:
             lists = [name for name in page.settings if page.choices.get(name)]
             return show(visit, visit.typed(error, *lists))

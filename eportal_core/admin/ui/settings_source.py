@@ -74,7 +74,7 @@ def ask_trust(visit: Visit) -> Response:
     from eportal_core.source import trust
 
     try:
-        with open_place(visit.portal.config) as place:
+        with open_place(visit.portal) as place:
             found = trust.fingerprint(trust.first_root(place))
             name = str(place)
     except PortalError as error:
@@ -97,7 +97,7 @@ def do_trust(visit: Visit) -> Response:
         return visit.go(f"{_PATH}/trust", told, "error")
     try:
         wanted = trust.checked_fingerprint(visit.text("fingerprint"))
-        with open_place(visit.portal.config) as place:
+        with open_place(visit.portal) as place:
             root = trust.by_fingerprint(place, wanted)
         pin(visit.portal, root)
     except PortalError as error:
@@ -132,7 +132,7 @@ def _try(portal: Portal, typed: Mapping[str, str]) -> Iterator[Check]:
 
     config = portal.config
     try:
-        with open_place(config) as place:
+        with open_place(portal) as place:
             yield Check("settings", True, str(place))
             try:
                 trust.first_root(place)

@@ -49,7 +49,7 @@ def create(
     loads = _loads(portal, receipt)
     # Without a source, what it is opened for is that nobody else makes a bundle.
     alone = str(folder.parent) if loads and not portal.config["PATCH_SOURCE_URL"] else None
-    with open_source(portal, url=alone) as source, open_place(portal.config, alone) as place:
+    with open_source(portal, url=alone) as source, open_place(portal, alone) as place:
         known, archives = (None, []) if alone else _offered(portal, source, place, receipt)
         return Writer(portal, folder, stock.make(known, archives, loads), part_size).write()
 

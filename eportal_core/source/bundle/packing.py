@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eportal_core.errors import InvalidValue
-from eportal_core.source.places import Progress
+from eportal_core.source.files import Progress
 
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([KMGT]?)")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eportal_core.errors import InvalidValue, UpstreamError
+from eportal_core.source.files import Folder, Progress
 from eportal_core.source.layout import METADATA, TARGETS, Offer, stored_path
-from eportal_core.source.places import Folder, Progress
 
 #: Folder of what is carried for products that are not made of archives.
 CARRIED = "carried"

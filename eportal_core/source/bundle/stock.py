@@ -14,9 +14,10 @@ from eportal_core.models import Patchset
 from eportal_core.portal import Portal
 from eportal_core.source.bundle.carried import folder_of, id_of
 from eportal_core.source.bundle.packing import Item, Piece
+from eportal_core.source.files import Folder, Progress
 from eportal_core.source.held import HeldMetadata
 from eportal_core.source.layout import TARGETS, Offer, stored_path
-from eportal_core.source.places import Folder, Place, Progress
+from eportal_core.source.places import Place
 from eportal_core.types import Carried, CarriedFile
 
 log = logging.getLogger("eportal.bundle")

@@ -18,9 +18,9 @@ from eportal_core.source import metadata
 from eportal_core.source.bundle import contents
 from eportal_core.source.bundle.packing import Item, Piece, packed, part_name
 from eportal_core.source.bundle.stock import Stock
+from eportal_core.source.files import Folder
 from eportal_core.source.held import HeldMetadata
 from eportal_core.source.layout import TARGETS
-from eportal_core.source.places import Folder
 from eportal_core.storage import disk_errors, is_folder, sync_folder, sync_tree
 
 
