@@ -18,6 +18,7 @@ from eportal_core.errors import (
     PortalError,
     StorageError,
     UpstreamError,
+    WrongBytes,
 )
 from eportal_core.markers import hookimpl
 from eportal_core.patchsets.plugin import PatchsetPlugin
@@ -150,6 +151,7 @@ __all__ = [
     "UpstreamError",
     "View",
     "Visit",
+    "WrongBytes",
     "admit",
     "disk_errors",
     "download",

@@ -72,6 +72,8 @@ def download(
                 found = file.tell()
             if found > limit:
                 raise _unusable(part, url, f"is longer than {limit} bytes")
+            if total is not None and found > total:
+                raise _unusable(part, url, f"has {found} bytes, not {total}")
             if total is not None and found < total:
                 raise UpstreamError(f"{http.shown(url)} stopped after {found} of {total} bytes.")
         if fault := _fault(part, size, checksum):

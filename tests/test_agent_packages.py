@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from eportal_core.caching import room
 from eportal_core.errors import InvalidValue
 from eportal_kernelcare.packages.room import used
 from tests.support.inprocess import InProcess
@@ -264,12 +265,30 @@ def test_bytes_that_are_not_what_the_name_says_are_not_kept(
     path = f"/repodata/{DIGEST}-primary.xml.gz"
     source.files[path] = b"another listing"
     assert client.get(f"/repo{path}").status_code == 503
+    assert source.paths() == [path] * 2
 
 
 def test_a_login_page_is_no_package(client: TestClient, source: Upstream) -> None:
     source.files["/a.deb"] = b"<html>"
     source.types["/a.deb"] = "text/html; charset=utf-8"
     assert client.get("/repo/a.deb").status_code == 503
+
+
+def test_login_pages_take_no_room(client: TestClient, source: Upstream, data_dir: Path) -> None:
+    for name in "abc":
+        source.files[f"/{name}.deb"] = b"<html>" * 1000
+        source.types[f"/{name}.deb"] = "text/html"
+        assert client.get(f"/repo/{name}.deb").status_code == 503
+    assert used(data_dir / "cache/repo") == 0
+
+
+@pytest.mark.parametrize("path", [f"{ROOT}/InRelease", "/repodata/repomd.xml", "/key"])
+def test_a_login_page_replaces_nothing(asking: TestClient, source: Upstream, path: str) -> None:
+    source.files[path] = b"good"
+    source.types[path] = "text/html"
+    assert body(asking, path) == b"good"
+    source.files[path] = b"\n<!DOCTYPE HTML>\n<html>Log in"
+    assert body(asking, path) == b"good"
 
 
 def test_a_download_that_stops_is_gone_on_with(client: TestClient, source: Upstream) -> None:
@@ -328,6 +347,27 @@ def test_a_file_that_is_larger_than_the_cache_is_refused(data_dir: Path, source:
     source.files["/a.rpm"] = os.urandom(2 << 20)
     with passing(data_dir, AGENT_REPO_URL=source.url, AGENT_REPO_CACHE_SIZE=1 << 20) as client:
         assert client.get("/repo/a.rpm").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [("/big.rpm", bytes(2 << 20)), (f"/repodata/{DIGEST}-other.xml", b"")]
+)
+def test_a_file_that_is_refused_is_in_the_way_of_no_other(
+    data_dir: Path, source: Upstream, path: str, content: bytes
+) -> None:
+    source.files |= {path: content, "/small.rpm": b"small"}
+    with passing(data_dir, AGENT_REPO_URL=source.url, AGENT_REPO_CACHE_SIZE=1 << 20) as client:
+        assert client.get(f"/repo{path}").status_code == 503
+        assert body(client, "/small.rpm") == b"small"
+
+
+def test_a_full_disk_is_told_of_once_in_a_while(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "RESERVE", 1 << 60)
+    for number in range(20):
+        assert client.get(f"/repo/{number}.rpm").status_code == 503
+    assert sum("is nearly full" in line for line in caplog.messages) == 1
 
 
 def test_a_damaged_cache_is_no_more_than_a_missing_one(

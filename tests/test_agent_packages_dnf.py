@@ -38,6 +38,24 @@ def test_dnf_installs_the_agent_and_again_when_the_upstream_is_away(
         install(portal.url, second)
 
 
+def test_another_repository_that_is_out_of_reach_is_in_nobody_s_way(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    repository(tmp_path / "upstream", tmp_path / "gpg")
+    host = red_hat(tmp_path / "host")
+    # As Enterprise Linux 8 has it.
+    (host / "etc/dnf/dnf.conf").write_text("[main]\nbest=True\nskip_if_unavailable=False\n")
+    (host / "etc/yum.repos.d").mkdir()
+    (host / "etc/yum.repos.d/base.repo").write_text(
+        "[base]\nname=base\nbaseurl=http://127.0.0.1:1/\nenabled=1\n"
+    )
+    with (
+        nginx(tmp_path / "nginx", f"location / {{ root {tmp_path}/upstream; }}") as url,
+        serving(data_dir, "--only", "agent", AGENT_REPO_URL=url) as portal,
+    ):
+        install(portal.url, host)
+
+
 def install(portal: str, root: Path) -> None:
     run_script(portal, "install-kernelcare", root)
     assert (root / "opt/esu/kernelcare").read_bytes().startswith(b"kernelcare-1.0\n")

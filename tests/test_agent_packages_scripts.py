@@ -189,6 +189,14 @@ def test_the_repository_of_a_debian_host(portal: Served, root: Path, source: Ups
     assert (keyrings / "kernelcare-eportal.gpg").read_bytes() == binary
 
 
+def test_what_a_careful_root_sets_up_can_be_read(portal: Served, root: Path) -> None:
+    shell = ["bash", "-c", "umask 077; exec sh"]
+    ok(script(portal, "set-kernelcare-repo"), root, shell)
+    ok(script(portal, "set-patch-server"), root, shell)
+    for folder in ("usr/share/keyrings", "etc/sysconfig/kcare"):
+        assert stat.S_IMODE((root / folder).stat().st_mode) == 0o755
+
+
 @pytest.mark.parametrize(
     ("release", "sentence"),
     [
@@ -259,7 +267,11 @@ def test_a_package_that_brings_its_own_configuration(
     out = ok(script(portal, "install-kernelcare"), root, PATH=str(programs), **mail)
     assert out.endswith("Register this host with: kcarectl --register KEY\n")
     calls = (root / "calls").read_text()
-    assert calls == f"{programs}/{manager} --installroot={root} -y install kernelcare\n"
+    assert calls == (
+        f"{programs}/{manager} --setopt=*.skip_if_unavailable=1 "
+        "--setopt=kernelcare-eportal.skip_if_unavailable=0 "
+        f"--installroot={root} -y install kernelcare\n"
+    )
     assert (root / "environment").read_text() == (
         "KCARE_MAILTO=ops@example.com,root\n"
         f"KCARE_PATCH_SERVER={portal.url}/\n"

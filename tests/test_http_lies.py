@@ -115,6 +115,18 @@ def test_less_of_the_rest_than_was_asked_for_is_not_all_of_it(serve: Serve, tmp_
     assert not path.exists()
 
 
+def test_more_than_the_rest_is_not_the_file(serve: Serve, tmp_path: Path) -> None:
+    place = f"Content-Range: bytes {KEPT}-{len(BODY) - 1}/{len(BODY)}"
+    url = serve(
+        whole('ETag: "1"')[:-1000], said("206 Partial Content", place, body=BODY[KEPT:] + b"more")
+    )
+    with pytest.raises(UpstreamError):
+        fetch(url, tmp_path / "file")
+    with pytest.raises(UpstreamError, match=f"has {len(BODY) + 4} bytes, not {len(BODY)}"):
+        fetch(url, tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_rest_of_another_file_is_not_joined_to_this_one(serve: Serve, tmp_path: Path) -> None:
     path, other = tmp_path / "file", BODY[::-1]
     answers = [

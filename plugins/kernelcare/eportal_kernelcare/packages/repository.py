@@ -26,7 +26,7 @@ from eportal_core import (
 from eportal_kernelcare.packages.copies import Copies
 from eportal_kernelcare.packages.names import clean_path
 from eportal_kernelcare.packages.room import FETCHES, cache_folder, room_of
-from eportal_kernelcare.packages.upstream import PAUSE, Upstream
+from eportal_kernelcare.packages.upstream import LOG_PERIOD, PAUSE, Upstream
 
 log = logging.getLogger("eportal.packages")
 
@@ -59,6 +59,7 @@ class Repository:
         self._room = room_of(folder, config["AGENT_REPO_CACHE_SIZE"])
         self._flights = Flights(self._fetch, at_once=FETCHES, waiting=_WAITING_MAX)
         self._slow_until = 0.0
+        self._quiet_until = 0.0
 
     async def answer(self, request: Request) -> Response:
         """Anybody may ask: agents need their packages before they can register."""
@@ -112,11 +113,18 @@ class Repository:
         try:
             self._bring(path)
         except StorageError as error:
-            log.error("%s", error)
+            self._complain(error)
             raise
         except UpstreamError:
             self._room.add(self._copies.partial_size(path))
             raise
+
+    def _complain(self, error: StorageError) -> None:
+        """Anybody may ask for any number of names: they must not fill a disk that is full."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + LOG_PERIOD
+            log.error("%s", error)
 
     def _bring(self, path: str) -> None:
         limit = self._room.for_one_file()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import requests
 
-from eportal_core import NotFound, UpstreamError, download, http
+from eportal_core import NotFound, UpstreamError, WrongBytes, download, http
 from eportal_kernelcare.packages.names import hash_in, is_final
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ log = logging.getLogger("eportal.packages")
 PAUSE = 30
 #: A download that stops is gone on with, so many times in all.
 _TRIES = 5
-#: Seconds between two lines about an upstream that fails.
-_LOG_PERIOD = 300
+#: Seconds between two lines about an upstream that fails, or a disk that refuses.
+LOG_PERIOD = 300
+#: How a web page begins, which is looked for in so many bytes.
+_PAGES = (b"<!doctype html", b"<html")
+_START = 1024
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 class Upstream:
@@ -93,13 +97,22 @@ class Upstream:
                         headers=conditions,
                         progress=count,
                     )
+                except WrongBytes:
+                    # Once more: the first bytes may have come earlier, of another file. That this
+                    # one is refused does not say that others cannot be had.
+                    if tries > 1:
+                        raise
                 except UpstreamError as error:
                     if not error.answered and not came:
                         self._away_until = time.monotonic() + PAUSE
                     if error.answered or not came or tries == _TRIES:
                         raise
                 else:
-                    _check_type(path, headers)
+                    if _is_page(path, place, headers):
+                        place.unlink()
+                        raise UpstreamError(
+                            f"The upstream sends a web page instead of {path}.", answered=200
+                        )
                     return headers
 
     @contextmanager
@@ -117,7 +130,7 @@ class Upstream:
     def _complain(self, error: UpstreamError) -> None:
         with self._lock:
             now = time.monotonic()
-            if self._told is None or now - self._told > _LOG_PERIOD:
+            if self._told is None or now - self._told > LOG_PERIOD:
                 self._told = now
                 log.warning("%s What is in the cache is served without asking.", error)
 
@@ -128,7 +141,14 @@ class Upstream:
                 log.info("%s answers again", http.shown(self.url))
 
 
-def _check_type(path: str, headers: Mapping[str, str]) -> None:
-    """A page that asks to log in, or says sorry, must not be taken for a package for ever."""
-    if is_final(path) and headers.get("Content-Type", "").startswith("text/html"):
-        raise UpstreamError(f"The upstream sends a web page instead of {path}.", answered=200)
+def _is_page(path: str, came: Path, headers: Mapping[str, str]) -> bool:
+    """Whether it asks to log in, or says sorry: that must not replace a file of the repository.
+
+    A package is none by its type alone; some servers have that type for names without an ending.
+    """
+    if not headers.get("Content-Type", "").startswith("text/html"):
+        return False
+    if is_final(path) or path.endswith((".html", ".htm")):
+        return is_final(path)
+    with came.open("rb") as file:
+        return file.read(_START).lstrip(_BLANK).lower().startswith(_PAGES)

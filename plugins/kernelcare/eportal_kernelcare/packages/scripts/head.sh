@@ -3,6 +3,8 @@
 # Variables in values are for dnf, or for fill_in below.
 # shellcheck disable=SC2016
 set -eu
+# apt reads keys as a user of its own: folders that are made here must not be root's alone.
+umask 022
 EPORTAL_ROOT=${EPORTAL_ROOT:-}
 # Filled in by the portal:
 PORTAL=@PORTAL@

@@ -34,8 +34,9 @@ install_deb() {
 }
 
 install_rpm() {
-    set --
-    if [ -n "$EPORTAL_ROOT" ]; then set -- "--installroot=$EPORTAL_ROOT"; fi
+    # Other repositories may be out of reach; this one may not.
+    set -- "--setopt=*.skip_if_unavailable=1" --setopt=kernelcare-eportal.skip_if_unavailable=0
+    if [ -n "$EPORTAL_ROOT" ]; then set -- "$@" "--installroot=$EPORTAL_ROOT"; fi
     if command -v dnf >/dev/null; then
         dnf "$@" -y install kernelcare
     else
