@@ -22,7 +22,7 @@ from eportal_core.errors import (
 )
 from eportal_core.markers import hookimpl
 from eportal_core.patchsets.plugin import PatchsetPlugin
-from eportal_core.patchsets.spec import BUILD_ID, HEX40, PatchsetSpec
+from eportal_core.patchsets.spec import BUILD_ID, PatchsetSpec
 from eportal_core.types import (
     Caller,
     Carried,
@@ -47,14 +47,15 @@ if TYPE_CHECKING:
     from eportal_core.admin.api.operation import Access
     from eportal_core.admin.login import lead_away, sign_in
     from eportal_core.admin.ui.visit import Form, View, Visit
-    from eportal_core.agent.access import admit, memory_of
+    from eportal_core.agent.access import admit
+    from eportal_core.agent.levels import feed_revision, is_supported
     from eportal_core.caching.flights import Flights, while_connected
     from eportal_core.caching.places import held
     from eportal_core.caching.room import Room, file_stats, remove_old, sweep_partial
-    from eportal_core.commands.listing import json_option, print_json, show
+    from eportal_core.commands.listing import json_option, show
     from eportal_core.commands.secret import read_secret
     from eportal_core.commands.session import pass_portal
-    from eportal_core.commands.usage import Command, Group
+    from eportal_core.commands.usage import Group
     from eportal_core.config import Setting
     from eportal_core.downloads import download
     from eportal_core.patchsets.levels import LatestLevel, latest_levels
@@ -62,14 +63,13 @@ if TYPE_CHECKING:
     from eportal_core.patchsets.store import PatchsetStore
     from eportal_core.portal import Portal
     from eportal_core.source.bundle.carried import CarriedFolder
-    from eportal_core.storage import Entry, disk_errors, exchange, sync_tree, write_file
+    from eportal_core.storage import Entry, disk_errors, sync_tree, write_file
     from eportal_core.web.address import public_address
     from eportal_core.web.files import serve_file
 
 _LAZY = {
     "Access": "eportal_core.admin.api.operation",
     "CarriedFolder": "eportal_core.source.bundle.carried",
-    "Command": "eportal_core.commands.usage",
     "Entry": "eportal_core.storage",
     "Flights": "eportal_core.caching.flights",
     "Form": "eportal_core.admin.ui.visit",
@@ -84,15 +84,14 @@ _LAZY = {
     "admit": "eportal_core.agent.access",
     "disk_errors": "eportal_core.storage",
     "download": "eportal_core.downloads",
-    "exchange": "eportal_core.storage",
+    "feed_revision": "eportal_core.agent.levels",
     "file_stats": "eportal_core.caching.room",
     "held": "eportal_core.caching.places",
+    "is_supported": "eportal_core.agent.levels",
     "json_option": "eportal_core.commands.listing",
     "lead_away": "eportal_core.admin.login",
     "latest_levels": "eportal_core.patchsets.levels",
-    "memory_of": "eportal_core.agent.access",
     "pass_portal": "eportal_core.commands.session",
-    "print_json": "eportal_core.commands.listing",
     "progress_bar": "eportal_core.patchsets.progress",
     "public_address": "eportal_core.web.address",
     "read_secret": "eportal_core.commands.secret",
@@ -111,7 +110,6 @@ _MODULES = ("http",)
 
 __all__ = [
     "BUILD_ID",
-    "HEX40",
     "Access",
     "AccessDenied",
     "ArchiveError",
@@ -120,7 +118,6 @@ __all__ = [
     "CarriedFile",
     "CarriedFolder",
     "Check",
-    "Command",
     "Conflict",
     "Entry",
     "Event",
@@ -155,17 +152,16 @@ __all__ = [
     "admit",
     "disk_errors",
     "download",
-    "exchange",
+    "feed_revision",
     "file_stats",
     "held",
     "hookimpl",
     "http",
+    "is_supported",
     "json_option",
     "latest_levels",
     "lead_away",
-    "memory_of",
     "pass_portal",
-    "print_json",
     "progress_bar",
     "public_address",
     "read_secret",

@@ -57,7 +57,8 @@ def eportal_products() -> Sequence[Product]:
 def eportal_storage(portal: Portal) -> Sequence[Tree]:
     """The folders below the patches directory that the plugin's products keep.
 
-    Asks every plugin, once at start. A folder that another product has stops the start.
+    Asks every plugin, at start and each time the folders are looked for. A folder that another
+    product has stops the start.
     """
 
 
@@ -109,7 +110,8 @@ def eportal_jobs(portal: Portal) -> Sequence[Job]:
     A new job runs first when one period has passed, or ``Job.first`` seconds. What was due while
     the portal was off runs soon after its start. A job may be killed at any moment.
 
-    Asks every plugin, once at start and by ``kc.eportal jobs``. A name that is taken stops it.
+    Asks every plugin, at start and each time jobs are listed, or one is run by hand. A name that is
+    taken stops it.
     """
 
 
@@ -232,8 +234,8 @@ def eportal_login_links(portal: Portal) -> Sequence[Page]:
     The path is called with ``next``, where the user was going. When it knows who that is, it
     answers with what ``sign_in`` returns.
 
-    Asks every plugin, once at start and when a login of its own fails. A title or path that is
-    taken stops the start.
+    Asks every plugin, at start and each time ``sign_in`` is called. A title or path that is taken
+    stops the start.
     """
 
 

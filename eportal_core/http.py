@@ -205,7 +205,7 @@ def check_status(response: requests.Response, url: str) -> None:
     """
     if response.status_code != 200:
         raise UpstreamError(
-            f"{shown(url)} answered {response.status_code} {response.reason}.",
+            f"{shown(url)} answered {response.status_code} {_printable(response.reason or '')}.",
             answered=response.status_code,
         )
 
@@ -309,4 +309,10 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     while cause.__context__ is not None:
         cause = cause.__context__
-    return " ".join(str(getattr(cause, "strerror", None) or cause).split()).rstrip(".")
+    said = " ".join(str(getattr(cause, "strerror", None) or cause).split())
+    return _printable(said).rstrip(".")
+
+
+def _printable(text: str) -> str:
+    """What a server said, without what would steer the terminal of who reads it."""
+    return "".join(filter(str.isprintable, text))

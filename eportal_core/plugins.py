@@ -21,6 +21,10 @@ from eportal_core.settings import Setting
 from eportal_core.types import Product
 
 GROUP = "eportal"
+_NO_HOOK = (
+    "It implements no hook: the entry point names the plugin itself, as module:name, and each hook "
+    "is marked with @hookimpl."
+)
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,10 @@ def new_manager() -> pluggy.PluginManager:
 
 def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], object]) -> str:
     """Register what ``load`` returns; a sentence when that cannot be done."""
-    # A stranger's code may raise anything, at import as in its hooks.
+    # A stranger's code may raise anything, at import as in its hooks; it may even try to exit.
     try:
         plugin = load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return f"It cannot be imported: {_told(error)}."
     try:
         manager.register(plugin, name)
@@ -175,13 +179,12 @@ def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], objec
         if manager.is_registered(plugin):
             manager.unregister(plugin)
         return f"It cannot be registered: {_told(error)}."
-    unknown = [
-        caller.name for caller in manager.get_hookcallers(plugin) or () if not caller.has_spec()
-    ]
-    if unknown:
-        manager.unregister(plugin)
-        return _unknown_hook(unknown[0])
-    return ""
+    hooks = manager.get_hookcallers(plugin) or []
+    unknown = [hook.name for hook in hooks if not hook.has_spec()]
+    if hooks and not unknown:
+        return ""
+    manager.unregister(name=name)
+    return _unknown_hook(unknown[0]) if unknown else _NO_HOOK
 
 
 def _unknown_hook(name: str) -> str:
@@ -196,4 +199,4 @@ def _who(owner: str) -> str:
 
 
 def _told(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")

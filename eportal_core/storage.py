@@ -97,7 +97,7 @@ class Storage:
             yield
 
     def workspace(self) -> Path:
-        """A fresh empty folder on the file system of the patches; swept when the lock is freed."""
+        """A fresh empty folder on the file system of the patches; swept when ``exclusive`` ends."""
         folder = self.staging / uuid.uuid4().hex
         folder.mkdir()
         return folder

@@ -135,6 +135,18 @@ def test_imports_of_the_core_run_one_way(module: str, tree: ast.Module) -> None:
             assert layer(target) <= layer(module), f"{module} imports {target}"
 
 
+def test_the_drawing_has_every_module_in_the_order_of_imports() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawing = page.partition("eportal_core/ ")[2].partition("\nplugins/")[0]
+    found = re.findall(r"(?<![\w/])([a-z][\w/]*)(?:\.py|/)(?=[ ,\n])", drawing)
+    # Scripts of their own, which import nothing of the core.
+    drawn = [name.replace("/", ".") for name in found if name != "migrations"]
+    order = [layer(name) for name in drawn]
+    assert order == sorted(order), drawn
+    parts = {module.partition(".")[0] for module, _ in modules(CORE)} - {"", "__main__"}
+    assert parts - {"migrations"} == {name.partition(".")[0] for name in drawn}
+
+
 def test_the_core_imports_no_plugin() -> None:
     packages = {path.name for path in PLUGINS.glob("*/*") if (path / "__init__.py").is_file()}
     assert packages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import eportal_core
-from eportal_core import hookspecs
+from eportal_core import Portal, hookspecs
 from eportal_core.commands.root import root_command
 from eportal_core.models import DISABLED, ENABLED, UNDEPLOYED
 from eportal_core.plugins import GROUP, load
@@ -106,12 +107,43 @@ def test_every_exported_name_has_a_row_that_says_something() -> None:
         assert " at 0x" not in row
 
 
+def test_every_exported_name_is_of_use() -> None:
+    """A plugin or an example imports it, or a hook or another name has to do with it."""
+    trees = [
+        ast.parse(path.read_text())
+        for folder in ("plugins", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    imported = {
+        alias.name
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "eportal_core"
+        for alias in node.names
+    }
+    rows = {**reference("Hooks"), **reference("Names")}
+    for name in set(eportal_core.__all__) - imported:
+        others = (text for row, text in rows.items() if row.partition(".")[0] != name)
+        assert any(re.search(rf"\b{name}\b", text) for text in others), f"{name} is of no use"
+
+
 def test_every_event_of_the_core_is_documented() -> None:
     text = "".join(path.read_text() for path in (ROOT / "eportal_core").rglob("*.py"))
-    kinds = set(re.findall(r'Event\("(\w+\.\w+)"', text))
-    told = set(re.findall(r"`(\w+\.\w+)`", (ROOT / "docs/plugins.md").read_text()))
+    kinds = set(re.findall(r'Event\("([\w-]+\.\w+)"', text))
+    told = set(re.findall(r"`([\w-]+\.\w+)`", (ROOT / "docs/plugins.md").read_text()))
     assert len(kinds) > 5
     assert kinds | {f"patchset.{state}" for state in STATES} <= told
+
+
+def test_a_workspace_is_removed_as_the_page_says(portal: Portal) -> None:
+    """The block that plugins are told to publish in also clears what they left in it."""
+    page = (ROOT / "docs/plugins.md").read_text()
+    (block,) = re.findall(r"^\| `portal\.storage\.(\w+)\(\)` \| a block", page, re.M)
+    assert f"portal.storage.{block}():" in page.partition("## A product without archives")[2]
+    with getattr(portal.storage, block)():
+        workspace = portal.storage.workspace()
+        (workspace / "half").touch()
+    assert not workspace.exists()
 
 
 def test_the_tutorial_is_all_of_the_examples() -> None:

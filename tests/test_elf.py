@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,31 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path) -> N
             assert isinstance(read_build_id(path), str)
         except ArchiveError:
             continue
+
+
+def with_notes(path: Path, notes: bytes) -> Path:
+    """An ELF file of one segment, which is ``notes``, and no sections. Source: elf(5)."""
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 4, 4, 120, 120, 120, len(notes), len(notes), 4)
+    path.write_bytes(ident + header + segment + notes)
+    return path
+
+
+def test_a_build_id_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    note = struct.pack("<III", 4, 20, 3) + b"GNU\0" + bytes(range(20))
+    whole = with_notes(tmp_path / "whole", note)
+    assert read_build_id(whole) == bytes(range(20)).hex()
+    cut = tmp_path / "cut"
+    for missing in range(1, 20):
+        cut.write_bytes(whole.read_bytes()[:-missing])
+        with pytest.raises(ArchiveError, match="cannot be read as an ELF file"):
+            read_build_id(cut)
+
+
+def test_no_more_notes_are_read_than_an_honest_file_has(tmp_path: Path) -> None:
+    path = with_notes(tmp_path / "many", bytes(12 * 1_000_000))
+    before = time.process_time()
+    with pytest.raises(ArchiveError, match="has no build-id"):
+        read_build_id(path)
+    assert time.process_time() - before < 5

@@ -160,6 +160,34 @@ def test_the_script_without_a_good_key(
     assert machine.files() == {}
 
 
+def test_other_releases_are_left_out(machine: Machine) -> None:
+    script = requests.get(f"{machine.portal.url}/install-tuxcare", timeout=10).text
+    paths = ("almalinux9.6-esu", "almalinux9.60-esu", "almalinux9.2-esu", "almalinux8/esu", "other")
+    known = f"'{REPOSITORY}\n{FOREIGN}'"
+    assert known in script
+    script = script.replace(known, "'" + "\n".join((REPOSITORY, *paths)) + "'")
+    release = machine.root / "etc/os-release"
+    release.parent.mkdir()
+    release.write_text('ID="almalinux"\nVERSION_ID="9.6"\n')
+
+    run("bash", "-c", script, EPORTAL_ROOT=str(machine.root), EPORTAL_KEY="ESU")
+
+    repo = machine.files()["etc/yum.repos.d/eportal-esu.repo"][0].decode()
+    found = [line.removeprefix("name=ESU ") for line in repo.splitlines() if "name=ESU" in line]
+    assert found == [REPOSITORY, "almalinux9.6-esu", "other"]
+
+
+def test_no_repository_is_for_this_machine(machine: Machine) -> None:
+    script = requests.get(f"{machine.portal.url}/install-tuxcare", timeout=10).text
+    script = script.replace(f"{REPOSITORY}\n", "")
+    servers = len(machine.portal.cli.json("server"))
+    done = run("bash", "-c", script, EPORTAL_ROOT=str(machine.root), EPORTAL_KEY="ESU")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "mirrors no repository for this machine" in done.stderr
+    assert machine.files() == {}
+    assert len(machine.portal.cli.json("server")) == servers
+
+
 def test_half_a_script_does_nothing(machine: Machine) -> None:
     script = requests.get(f"{machine.portal.url}/install-tuxcare", timeout=10).text
     half = script[: script.rindex("main")]

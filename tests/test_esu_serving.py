@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from eportal_core import db
+from eportal_core.agent.app import agent_app
 from eportal_core.operations import keys
 from eportal_core.portal import Portal
+from eportal_core.web.proxies import TrustedProxies
 from tests.support.agents import basic, register
 from tests.support.esu_world import REPOSITORY, Packages, World, packages, world
 from tests.support.inprocess import InProcess
@@ -86,6 +90,37 @@ class TestAccess:
     def test_the_public_key_is_anybodys(self, agent: TestClient, esu: World) -> None:
         answer = agent.get("/esu-gpg-key")
         assert (answer.status_code, answer.content) == (200, esu.made.key.read_bytes())
+
+
+class TestScript:
+    def test_it_is_made_for_who_asks(self, agent: TestClient) -> None:
+        answer = agent.get("/install-tuxcare")
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+
+    def test_a_host_that_is_none(self, portal: Portal) -> None:
+        behind_a_proxy = TrustedProxies(agent_app(portal), ["testclient"])
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await behind_a_proxy(scope, receive, send)
+
+        with TestClient(app) as agent:
+            answer = agent.get("/install-tuxcare", headers={"Host": "a_b"})
+        assert answer.status_code == 400
+        assert said_by_bash(answer.text) == "The Host header of the request does not name a host."
+
+    def test_nothing_is_mirrored(self, agent: TestClient, esu: World) -> None:
+        (esu.mirror / "repodata").unlink()
+        answer = agent.get("/install-tuxcare")
+        assert answer.status_code == 404
+        assert said_by_bash(answer.text) == "This portal mirrors no ESU repositories."
+
+
+def said_by_bash(script: str) -> str:
+    """The sentence of ``curl -s PORTAL/install-tuxcare | bash``, which must fail."""
+    done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr.removeprefix("install-tuxcare: ").rstrip("\n")
 
 
 class TestGenerations:

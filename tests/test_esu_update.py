@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
+import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ import pytest
 
 from eportal_core import Job, Portal, PortalError, db
 from eportal_core.jobs import all_jobs
+from tests.support.disks import MIB, MountedDisk, mountable, mounted
 from tests.support.esu_world import REPOSITORY, Packages, World, packages, world
 from tests.support.inprocess import InProcess
 from tests.support.opening import opened
@@ -353,6 +358,33 @@ class TestAttacks:
         rewrite_primary(mirrored, lambda text: text + " " * (64 << 20))
         assert "unpacks to more than" in mirrored.refused(ESU_METADATA_MAX_BYTES=str(32 << 20))
 
+    @pytest.mark.parametrize(
+        ("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+    )
+    def test_metadata_that_cannot_be_unpacked(
+        self, mirrored: World, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
+        mirrored.publish()
+        repodata = mirrored.source / "repodata"
+        (primary,) = repodata.glob("*-primary.xml.gz")
+        data = bytearray(pack(gzip.decompress(primary.read_bytes())))
+        for place in range(len(data) // 3, len(data) // 3 + 40):
+            data[place] ^= 0xFF
+        digest, name = hashlib.sha256(data).hexdigest(), f"x-primary.xml.{ending}"
+        (repodata / name).write_bytes(data)
+        entry = f'<data type="primary"><checksum type="sha256">{digest}</checksum>'
+        entry += f'<location href="repodata/{name}"/><size>{len(data)}</size></data>'
+        repomd = repodata / "repomd.xml"
+        text = re.sub('<data type="primary">.*?</data>', entry, repomd.read_text(), flags=re.DOTALL)
+        repomd.write_text(text)
+        mirrored.made.signer.sign(mirrored.source)
+        assert f"{name} cannot be unpacked: " in mirrored.refused()
+
+    @pytest.mark.parametrize("revision", ["9" * 5000, "1\n2", "\x9b31m"])
+    def test_a_revision_that_is_none(self, mirrored: World, revision: str) -> None:
+        rewrite_repomd(mirrored, lambda t: re.sub("<revision>[0-9]+<", f"<revision>{revision}<", t))
+        assert "its revision is no number and no name" in mirrored.refused()
+
     def test_primary_that_is_no_xml(self, mirrored: World) -> None:
         rewrite_primary(mirrored, lambda text: text[: len(text) // 2])
         assert "cannot be read" in mirrored.refused()
@@ -380,6 +412,16 @@ class TestSettings:
         assert done.code
         assert sentence in done.err
         assert len(done.err.strip().splitlines()) == 1
+
+    @pytest.mark.skipif(not mountable(), reason="nothing can be mounted here")
+    def test_a_full_disk_is_no_bad_key(self, esu: World, tmp_path: Path) -> None:
+        with mounted(tmp_path / "disk", MIB) as disk:
+            (disk / "esu").mkdir()
+            MountedDisk(disk).fill()
+            done = esu.run("update", PATCHES_DIR=str(disk))
+        assert done.code == 1
+        assert "The disk refused at " in done.err
+        assert "ESU_GPG_KEY" not in done.err
 
     def test_a_wrong_password(self, esu: World) -> None:
         assert "401" in esu.refused(ESU_PASSWORD="wrong")
@@ -410,6 +452,25 @@ class TestVerify:
             path.write_bytes(data)
         assert mirrored.run("verify").code == 0
 
+    @pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+    def test_metadata_that_cannot_be_unpacked(self, esu: World, packing: str) -> None:
+        """Every command says so in a sentence, and an update mends it as docs/esu.md says."""
+        esu.publish("--general-compress-type", packing)
+        esu.update()
+        (primary,) = (esu.mirror / "repodata").resolve().glob(f"*-primary.xml.{packing}")
+        data = primary.read_bytes()
+        primary.write_bytes(data[:20] + bytes(len(data) - 20))
+
+        done = esu.run("verify")
+
+        assert done.code == 1
+        assert f"its metadata cannot be read: {primary.name} cannot be unpacked: " in done.err
+        assert rows(esu)[0]["incomplete"]
+        assert f"{primary.name} cannot be unpacked: " in esu.refused()
+        primary.unlink()
+        esu.update()
+        assert primary.read_bytes() == data
+
     def test_nothing_mirrored_yet(self, esu: World) -> None:
         assert "nothing was mirrored yet" in esu.run("verify").err
 
@@ -436,6 +497,9 @@ class TestList:
         assert f"BAD {finding}" in doctor(esu)
         esu.update()
         assert f"ok  esu {REPOSITORY}: 1 packages, mirrored 2" in doctor(esu)
+        ahead = time.time() + 86400
+        os.utime(esu.mirror / ".mirrored", (ahead, ahead))
+        assert "\n    The clock was ahead then" in doctor(esu)
         (esu.mirror / HELLO).unlink()
         assert "incomplete\n    Run kc.eportal esu update" in doctor(esu)
 

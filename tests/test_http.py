@@ -207,6 +207,17 @@ def test_an_error_status_is_told(upstream: Upstream, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+def test_an_upstream_does_not_steer_the_terminal(upstream: Upstream, tmp_path: Path) -> None:
+    def colour(handler: Any) -> None:
+        handler.send_response(403, "\x1b]0;title\x07red\x9b")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    upstream.plan = [colour]
+    with pytest.raises(UpstreamError, match=r"answered 403 ]0;titlered\.$"):
+        fetch(upstream, tmp_path / "file")
+
+
 def test_an_overloaded_upstream_is_asked_again(upstream: Upstream, tmp_path: Path) -> None:
     upstream.plan = [status(429, Retry_After="0")]
     fetch(upstream, tmp_path / "file")

@@ -136,6 +136,19 @@ def test_arguments_win_over_the_folder_s_manifest(folder: Path, output: Path) ->
     assert (made.distros, made.channels) == (["debian12"], ["unstable", "default"])
 
 
+def test_a_single_distribution_is_that_of_targets_which_name_none(
+    folder: Path, tmp_path: Path
+) -> None:
+    def of_targets(name: str, *distros: str) -> tuple[str, str]:
+        made = pack(folder, tmp_path / f"{name}.tar.gz", SPEC, distros=distros)
+        return made.targets[WEB].distro, made.targets[DB].distro
+
+    assert of_targets("K20260101_01", "rhel9") == ("debian12", "rhel9")
+    assert of_targets("K20260101_02", "rhel9", "debian12") == ("debian12", "")
+    draft(folder, distros=["rhel8"])
+    assert of_targets("K20260101_03") == ("debian12", "rhel8")
+
+
 def test_an_unpacked_archive_can_be_changed_and_packed_again(folder: Path, output: Path) -> None:
     (folder / "patchset.json").write_text(json.dumps(manifest(changelog="kept")))
     (folder / f"{WEB}/7/kpatch.bin").write_bytes(b"changed")

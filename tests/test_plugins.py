@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -88,6 +89,35 @@ def test_a_plugin_that_raises_at_import_is_set_aside(installed: Installed) -> No
     assert list(plugins.products()) == ["firmware"]
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import sys; sys.exit('no such device')", "SystemExit: no such device."),
+        ("raise NotImplementedError", "NotImplementedError."),
+    ],
+)
+def test_a_plugin_that_ends_its_own_import_is_set_aside(
+    installed: Installed, source: str, told: str
+) -> None:
+    installed.source("broken", source)
+    assert problem(installed.load()) == f"It cannot be imported: {told}"
+
+
+def test_a_plugin_without_a_hook_is_set_aside(installed: Installed) -> None:
+    """The entry point names the module beside the value, or a mark was forgotten."""
+
+    class Unmarked:
+        def eportal_products(self) -> list[Product]:
+            return [FIRMWARE]
+
+    for plugin in (Unmarked(), ModuleType("eportal_firmware"), None):
+        installed.points.clear()
+        installed.plugin("firmware", plugin)
+        plugins = installed.load()
+        assert problem(plugins).startswith("It implements no hook: the entry point names the plug")
+        assert not plugins.manager.has_plugin("firmware")
+
+
 def test_a_plugin_that_misspells_a_hook_is_set_aside(installed: Installed) -> None:
     class Misspelt:
         @hookimpl
@@ -106,6 +136,21 @@ def test_a_plugin_that_asks_for_an_unknown_argument_is_set_aside(installed: Inst
 
     installed.plugin("greedy", Greedy())
     assert "database" in problem(installed.load())
+
+
+@pytest.mark.parametrize(
+    ("field", "patterns"), [("archive_name", r"r'F(\d+', 'fw'"), ("target", "'F1', 'fw', '[a-z'")]
+)
+def test_a_product_whose_expression_is_none_is_set_aside(
+    installed: Installed, field: str, patterns: str
+) -> None:
+    installed.source(
+        "firmware",
+        "from eportal_core import PatchsetPlugin, PatchsetSpec, Product\n"
+        f"plugin = PatchsetPlugin(PatchsetSpec(Product('fw', 'fw', 'Firmware'), {patterns}))\n",
+    )
+    sentence = f"It cannot be imported: ValueError: {field} of Firmware is no regular expression: "
+    assert problem(installed.load()).startswith(sentence)
 
 
 def test_a_bad_plugin_shows_in_plugins_and_doctor(data_dir: Path, tmp_path: Path) -> None:

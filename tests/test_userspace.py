@@ -176,6 +176,18 @@ def test_a_file_without_a_build_id_or_damaged_is_refused(kc: InProcess, tmp_path
         assert not archive_path.exists()
 
 
+def test_a_build_id_that_is_no_target_is_named(kc: InProcess, tmp_path: Path) -> None:
+    """A linker takes one of any length."""
+    for build_id in ("12345678", "ab" * 36):
+        elf = tmp_path / build_id[:2] / "lib" / "libanswer.so"
+        library(elf, style=f"0x{build_id}")
+        write_level(elf.parent, build_id, NEW)
+        archive_path = tmp_path / f"{NEWER}.tar.bz2"
+        said = kc.refused("libcare", "pack", elf.parent.parent, "-o", archive_path, code=1)
+        assert str(elf) in said
+        assert repr(build_id) in said
+
+
 def test_a_folder_that_is_for_two_files_or_another_one_is_refused(
     kc: InProcess, tmp_path: Path
 ) -> None:
@@ -316,6 +328,19 @@ def test_a_bundle_that_is_not_byte_for_byte_what_was_made_is_a_fault(
     bundle.write_bytes(damage(bundle.read_bytes()))
     (fault,) = store.faults(patchset)
     assert fault.startswith(str(bundle))
+
+
+@pytest.mark.parametrize("place", ["", str(OLD)], ids=["target", "level"])
+def test_a_link_instead_of_a_folder_is_a_fault(portal: Portal, tmp_path: Path, place: str) -> None:
+    """Also when the same files are where it leads: somebody else may change them."""
+    target = "ab" * 20
+    deployed(portal, pack_ready(tmp_path, OLDER, {target: OLD}))
+    store, patchset = portal.stores()[LIBCARE.name], Patchset.get_by_id(f"libcare/{OLDER}")
+    folder = store.tree / target / place
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    (fault,) = store.faults(patchset)
+    assert fault == f"{folder} is no folder"
 
 
 def test_a_bundle_is_a_static_file_to_http(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -206,8 +207,7 @@ class _Unpacking:
         files[file_name] = _write(directory / file_name, content)
 
     def _check_room(self, size: int) -> None:
-        disk = os.statvfs(self._staging)
-        room = disk.f_bavail * disk.f_frsize
+        room = shutil.disk_usage(self._staging).free
         if size > room:
             raise StorageError(
                 f"Patchset {self._name} needs {size} more bytes on the disk, which has {room}."

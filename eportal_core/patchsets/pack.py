@@ -92,8 +92,11 @@ def pack(
     with disk_errors():
         draft = _read_draft(directory / MANIFEST_NAME, spec, name)
         sources = _sources(directory, spec)
+        stated = list(distros) or draft.distros
+        # What all of it is for, each target is for.
+        only = stated[0] if len(stated) == 1 else ""
         targets = {
-            target: _describe(source, draft.targets.get(target, TargetDraft()))
+            target: _describe(source, draft.targets.get(target, TargetDraft()), only)
             for target, source in sorted(sources.items())
         }
         if absent := draft.targets.keys() - targets.keys():
@@ -108,7 +111,7 @@ def pack(
             targets=targets,
             released=released or draft.released,
             channels=list(channels) or draft.channels or ["default"],
-            distros=list(distros) or draft.distros or sorted(found),
+            distros=stated or sorted(found),
             changelog=changelog or draft.changelog,
         )
         # Refuses here what unpack would refuse there.
@@ -166,13 +169,18 @@ def _source(path: Path, spec: PatchsetSpec) -> Source | None:
     if len(elves) > 1:
         raise ArchiveError(f"{path} has {len(elves)} ELF files; patches are for one.")
     build_id = read_build_id(elves[0])
+    if not spec.is_target(build_id):
+        raise ArchiveError(
+            f"{elves[0]} has the build-id {build_id!r}, which is not a target of "
+            f"{spec.product.title}."
+        )
     if spec.is_target(path.name) and path.name != build_id:
         raise ArchiveError(f"{elves[0]} has the build-id {build_id}, unlike its folder.")
     return Source(build_id, path, elves[0])
 
 
-def _describe(source: Source, draft: TargetDraft) -> Target:
-    """The one level in a target's folder, and its files."""
+def _describe(source: Source, draft: TargetDraft, distro: str) -> Target:
+    """The one level in a target's folder, and its files; ``distro`` unless they name another."""
     folder = source.folder
     levels = [path for path in folder.iterdir() if not _is_latest(path) and path != source.elf]
     for path in levels:
@@ -196,7 +204,7 @@ def _describe(source: Source, draft: TargetDraft) -> Target:
     return Target(
         level,
         files,
-        draft.distro or info.distro,
+        draft.distro or info.distro or distro,
         draft.uname or info.uname,
         draft.name or (source.elf.name if source.elf else ""),
     )

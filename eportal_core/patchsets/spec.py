@@ -63,6 +63,13 @@ class PatchsetSpec:
     legacy_options: bool = False
 
     def __post_init__(self) -> None:
+        for name, pattern in (("archive_name", self.archive_name), ("target", self.target)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"{name} of {self.product.title} is no regular expression: {error}"
+                ) from None
         if self.product.checkin and self.path:
             raise ValueError(
                 f"{self.product.title} is the product of the check-in, whose targets are at the "

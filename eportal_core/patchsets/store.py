@@ -159,6 +159,11 @@ class PatchsetStore:
 
     def _level_faults(self, target: str, entry: Target, *, all_here: bool = True) -> Iterator[str]:
         folder = self.tree / target / str(entry.level)
+        for place in (folder.parent, folder):
+            if place.is_symlink():
+                # What a link leads to was not published.
+                yield f"{place} is no folder"
+                return
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         for name in sorted(present - entry.files.keys()):
             yield f"{folder / name} does not belong there"

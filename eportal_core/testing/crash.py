@@ -1,4 +1,4 @@
-"""A deploy that is killed at a chosen moment, as by ``kill -9`` or a power cut."""
+"""Work that is killed at a chosen moment, as by ``kill -9`` or a power cut."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from eportal_core import db
 from eportal_core.portal import open_portal
@@ -17,9 +16,12 @@ from eportal_core.testing.world import World
 
 COMMIT = "commit"
 
+#: What is killed, in the portal that it is given.
+Work: TypeAlias = Callable[[World], None]
 
-def deploy_and_die(world: World, archive: Path, moment: int) -> str:
-    """Deploy in a process of its own, killed at its ``moment``-th step, counted from 1.
+
+def work_and_die(world: World, work: Work, moment: int) -> str:
+    """Do ``work`` in a process of its own, killed at its ``moment``-th step, counted from 1.
 
     A step is whatever the next process could see half done: something is renamed, the transaction
     ends, something is removed. Returns the step that it did not come to do, ``""`` when it
@@ -31,17 +33,17 @@ def deploy_and_die(world: World, archive: Path, moment: int) -> str:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        _deploy(world, archive, moment, writing)
+        _work(world, work, moment, writing)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         told = pipe.read()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    assert code == (-signal.SIGKILL if told else 0), f"the deploy ended with {code}"
+    assert code == (-signal.SIGKILL if told else 0), f"the process ended with {code}"
     return told
 
 
-def _deploy(world: World, archive: Path, moment: int, writing: int) -> None:
+def _work(world: World, work: Work, moment: int, writing: int) -> None:
     """The child: it does not return."""
     code = 1
     try:
@@ -49,13 +51,17 @@ def _deploy(world: World, archive: Path, moment: int, writing: int) -> None:
         portal = open_portal(world.portal.config, world.portal.plugins)
         with db.connection():
             _die_at(moment, str(portal.config.data_dir), writing)
-            World(portal, world.spec, world.folder).deploy(archive)
+            work(World(portal, world.spec, world.folder))
         code = 0
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+#: What changes a name on the disk, in one step.
+_EVENTS = ("os.rename", "os.remove", "shutil.rmtree")
 
 
 def _die_at(moment: int, folder: str, writing: int) -> None:
@@ -69,7 +75,7 @@ def _die_at(moment: int, folder: str, writing: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("os.rename", "shutil.rmtree") and str(arguments[0]).startswith(folder):
+        if event in _EVENTS and str(arguments[0]).startswith(folder):
             step(f"{event} {arguments[0]}")
 
     sys.addaudithook(audit)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eportal_core.patchsets.archive import RATIO_FREE_BYTES
 from eportal_core.patchsets.manifest import FORMAT, MANIFEST_NAME
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.testing.content import layout
@@ -24,14 +25,15 @@ Member: TypeAlias = tuple[str, bytes, bytes | str]
 class Ground:
     """What a bad archive is made of.
 
-    name: free for a patchset. target, level: of what it brings. published: a target with the level
-    that it has already. folder: for the file.
+    name: free for a patchset. target, level: of what it brings. deployed: a patchset that is here
+    already. published: its target, with the level. folder: for the file.
     """
 
     spec: PatchsetSpec
     name: str
     target: str
     level: int
+    deployed: str
     published: tuple[str, int]
     folder: Path
 
@@ -55,8 +57,11 @@ class Ground:
         whole = {"format": FORMAT, "product": product, "name": self.name, "targets": targets}
         return _file(MANIFEST_NAME, json.dumps(whole | changes).encode())
 
-    def store(self, *members: Member, patchset: str = "", cut: int = 0) -> Path:
-        """The archive of ``patchset``, ``name`` unless given, without its last ``cut`` bytes."""
+    def store(self, *members: Member, patchset: str = "", cut: int = 0, after: bytes = b"") -> Path:
+        """The archive of ``patchset``, ``name`` unless given, without its last ``cut`` bytes.
+
+        after: what follows the tar stream, packed as that is.
+        """
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for name, kind, content in members:
@@ -69,7 +74,7 @@ class Ground:
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
         path = self.folder / f"{patchset or self.name}.tar.bz2"
-        packed = bz2.compress(stream.getvalue())
+        packed = bz2.compress(stream.getvalue() + after)
         path.write_bytes(packed[: len(packed) - cut])
         return path
 
@@ -108,6 +113,27 @@ def _no_target(spec: PatchsetSpec) -> str:
     return next(name for name in ("no-target", "-") if not spec.is_target(name))
 
 
+def _other_size(ground: Ground) -> Path:
+    path, kind, text = ground.manifest(ground.files)
+    assert isinstance(text, bytes)
+    whole = json.loads(text)
+    described = next(iter(whole["targets"][ground.target]["files"].values()))
+    described["size"] += 1
+    return ground.store((path, kind, json.dumps(whole).encode()), *_all(ground.files))
+
+
+def _followed(ground: Ground) -> Path:
+    path = ground.store(*ground.whole())
+    path.write_bytes(path.read_bytes() + b"more")
+    return path
+
+
+def _again(ground: Ground) -> Path:
+    """The very levels of a patchset that is here, in an archive that is not the same."""
+    target, level = ground.published
+    return ground.store(*_all(layout(ground.spec, {target: level})), patchset=ground.deployed)
+
+
 def _no_bytes(ground: Ground) -> Path:
     path = ground.store()
     path.write_bytes(b"")
@@ -134,6 +160,9 @@ ARCHIVES: dict[str, Callable[[Ground], Path]] = {
     "latest that leads elsewhere": _beside(
         lambda ground: (f"{ground.target}/latest", tarfile.SYMTYPE, f"../{ground.place}")
     ),
+    "latest that leads to no level": _beside(
+        lambda ground: (f"{ground.target}/latest", tarfile.SYMTYPE, f"{ground.level + 1}")
+    ),
     "hard link": _beside(
         lambda ground: (f"{ground.place}/link", tarfile.LNKTYPE, next(iter(ground.files)))
     ),
@@ -141,6 +170,7 @@ ARCHIVES: dict[str, Callable[[Ground], Path]] = {
     "named pipe": _beside(lambda ground: (f"{ground.place}/pipe", tarfile.FIFOTYPE, b"")),
     "file that comes twice": lambda ground: ground.store(*ground.whole(), ground.whole()[-1]),
     "file that is not as the manifest says": _tampered,
+    "size that is not as the manifest says": _other_size,
     "file that is missing": lambda ground: ground.store(*ground.whole()[:-1]),
     "file that the manifest has not": lambda ground: ground.store(
         *ground.whole(), _file(f"{ground.place}/more", b"x")
@@ -155,6 +185,20 @@ ARCHIVES: dict[str, Callable[[Ground], Path]] = {
         lambda ground: _file(f"{_no_target(ground.spec)}/1/kpatch.bin", b"x")
     ),
     "file out of place": _beside(lambda ground: _file("kpatch.bin", b"x")),
+    "file with a name that is none": _beside(lambda ground: _file(f"{ground.place}/-\n", b"x")),
+    "file named as the link is": _beside(lambda ground: _file(f"{ground.place}/latest", b"x")),
+    "directory out of place": _beside(
+        lambda ground: (_no_target(ground.spec), tarfile.DIRTYPE, b"")
+    ),
+    "empty directory": _beside(lambda ground: (ground.published[0], tarfile.DIRTYPE, b"")),
+    "deployed already from another archive": _again,
+    "larger than it looks": _beside(
+        lambda ground: _file(f"{ground.place}/zeros", bytes(RATIO_FREE_BYTES))
+    ),
+    "followed by other bytes": _followed,
+    "tar stream that is followed by other bytes": lambda ground: ground.store(
+        *ground.whole(), after=b"more"
+    ),
     "truncated": lambda ground: ground.store(*ground.whole(), cut=20),
     "no members": lambda ground: ground.store(),
     "no bytes": _no_bytes,

@@ -55,7 +55,7 @@ class CommandChecks(Checks):
             assert (name in done.output) == (arguments[0] in ("pack", "list"))
         assert archive.read_bytes() == by_hand.read_bytes()
 
-    def test_verify_finds_a_changed_byte_and_deploying_again_mends_it(
+    def test_verify_finds_what_is_changed_or_lost_and_deploying_again_mends_it(
         self, world: World, patchsets: list[str], machines: list[str]
     ) -> None:
         target = machines[0]
@@ -64,11 +64,17 @@ class CommandChecks(Checks):
         assert world.verify().exit_code == 0
         with world.agents() as agents:
             server = agents.register(world.key())
-            for published in _published(world, target):
+            for published in (*_published(world, target), _stored(world, archive)):
                 _change_a_byte(published)
                 done = world.verify()
                 assert done.exit_code == 1
                 assert str(published) in done.output
+                world.deploy(archive)
+                assert world.verify().exit_code == 0
+                published.unlink()
+                done = world.verify()
+                assert done.exit_code == 1
+                assert published.name in done.output
                 world.deploy(archive)
                 assert world.verify().exit_code == 0
                 assert agents.views(server, [target], [OLD]) == [seen(world, OLD)]
@@ -82,6 +88,11 @@ def _published(world: World, target: str) -> Iterator[Path]:
         yield path
     if world.spec.userspace:
         yield store.bundle(target, OLD)
+
+
+def _stored(world: World, archive: Path) -> Path:
+    """The portal's own copy of a deployed archive."""
+    return world.portal.storage.archives / archive.name
 
 
 def _change_a_byte(path: Path) -> None:

@@ -42,6 +42,8 @@ class FeedChecks(Checks):
             assert agents.views(server, [target], [OLD, NEW]) == [View()]
             _change("enable", world, older)
             assert agents.views(server, [target], [OLD, NEW]) == [seen(world, OLD)]
+            _change("enable_upto", world, older)
+            assert agents.views(server, [target], [OLD, NEW]) == [seen(world, OLD)]
             _change("enable_upto", world, newer)
             assert agents.views(server, [target], [OLD, NEW]) == [seen(world, NEW, OLD)]
 

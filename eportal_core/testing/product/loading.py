@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from eportal_core.agent.app import agent_app
 from eportal_core.cli import build
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.plugins import load
 from eportal_core.testing.product.base import OLD, Checks, seen
-from eportal_core.testing.world import World, open_world
+from eportal_core.testing.world import Bystander, World, open_world
 
 
 class LoadingChecks(Checks):
@@ -17,6 +18,21 @@ class LoadingChecks(Checks):
         product = world.spec.product
         assert world.portal.products[product.name] == product
         assert world.portal.stores()[product.name].spec == world.spec
+
+    def test_it_leaves_other_products_alone(
+        self, world: World, patchsets: list[str], machines: list[str]
+    ) -> None:
+        archive = world.pack(patchsets[0], {machines[0]: OLD})
+        asked: dict[str, dict[str, Any]] = {
+            "eportal_deploy": {"archive": archive},
+            "eportal_unroll": {"patchset": patchsets[0], "delete": False},
+        }
+        with world.portal.storage.exclusive():
+            for hook, told in asked.items():
+                answer = world.portal.ask(
+                    hook, portal=world.portal, product=Bystander.product.name, **told
+                )
+                assert answer is None, f"{hook} answers for the product of another plugin"
 
     def test_it_stands_beside_what_is_installed(
         self, product: PatchsetSpec, patchsets: list[str], machines: list[str], tmp_path: Path

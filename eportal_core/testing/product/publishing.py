@@ -37,6 +37,11 @@ class PublishingChecks(Checks):
             assert views(test) == everything
             unroll(world, name)
             assert views(main) == views(test) == [View()] * 3
+            # Taken back, and not deleted: it is here still, and whole.
+            assert world.verify().exit_code == 0, world.verify().output
+            enable(world, name, "test")
+            assert views(test) == everything
+            assert views(main) == [View()] * 3
             world.deploy(archive)
             assert views(main) == everything
             unroll(world, name, delete=True)

@@ -35,17 +35,25 @@ register() {
     mv "$identity.new" "$identity"
 }
 
-# Whether a path names no architecture but this machine's.
+# The release of AlmaLinux and its kin, such as 9.6; empty when the machine does not tell.
+own_release() {
+    file=$root/etc/os-release
+    [ ! -f "$file" ] || sed -n 's/^VERSION_ID="\{0,1\}\([0-9.]*\)"\{0,1\}$/\1/p' "$file" | head -n 1
+}
+
+# Whether a path names no architecture but this machine's, and no other release: almalinux9 is any 9.
 fits() {
     for arch in x86_64 aarch64 ppc64le s390x; do
         case $1 in *"$arch"*) [ "$arch" = "$(uname -m)" ] || return 1 ;; esac
     done
+    named=$(echo "$1" | sed -n 's/^almalinux\([0-9][0-9]*\(\.[0-9][0-9]*\)*\).*/\1/p')
+    [ -n "$named" ] && [ -n "$release" ] || return 0
+    case $release. in "$named".*) ;; *) return 1 ;; esac
 }
 
 sections() {
     echo "# Written by $portal/install-tuxcare, which writes it anew each time."
-    for repository in $repositories; do
-        fits "$repository" || continue
+    for repository in $wanted; do
         printf '\n[eportal-esu:%s]\nname=ESU %s\n' "$(echo "$repository" | tr / :)" "$repository"
         printf 'baseurl=%s/esu/%s/\nusername=%s\npassword=\n' "$portal" "$repository" "$id"
         printf 'enabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s/esu-gpg-key\n' "$portal"
@@ -60,7 +68,11 @@ package() {
 
 main() {
     [ "$(id -u)" = 0 ] || [ -n "$root" ] || fail "Run this as root."
+    tool=$(command -v dnf || command -v yum) || fail "Neither dnf nor yum is here."
     umask 077
+    release=${EPORTAL_RELEASE:-$(own_release)}
+    wanted=$(for each in $repositories; do ! fits "$each" || echo "$each"; done)
+    [ -n "$wanted" ] || fail "$portal mirrors no repository for this machine."
     id=$(known_id)
     if [ -z "$id" ]; then
         [ -n "${EPORTAL_KEY:-}" ] ||
@@ -71,7 +83,6 @@ main() {
     (umask 022 && mkdir -p "$folder")
     sections >"$folder/eportal-esu.repo.new"
     mv "$folder/eportal-esu.repo.new" "$folder/eportal-esu.repo"
-    tool=$(command -v dnf || command -v yum) || fail "Neither dnf nor yum is here."
     package makecache >/dev/null ||
         fail "$portal did not let this machine read the repositories: has its key the product ESU?"
     if package list tuxctl >/dev/null 2>&1; then

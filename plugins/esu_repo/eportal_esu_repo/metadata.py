@@ -11,6 +11,7 @@ import gzip
 import lzma
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ _METADATA_NAME = re.compile(rf"repodata/(?!repomd\.xml){SEGMENT}")
 #: No repository has more packages, or more files of metadata.
 _MAX_PACKAGES = 200_000
 _MAX_FILES = 100
+#: A revision is a number, by default the time in seconds, or a few words.
+_MAX_REVISION = 100
 _PIECE = 1 << 20
 
 
@@ -89,7 +92,10 @@ def read_repomd(data: bytes, limit: int) -> Repomd:
         raise UpstreamError("repomd.xml names no primary metadata.")
     distinct = _distinct(files.values())
     newest = max(record.timestamp for record in records)
-    return Repomd(found.revision or "", newest, tuple(distinct.values()), files["primary"])
+    revision = found.revision or ""
+    if len(revision) > _MAX_REVISION or not revision.isprintable():
+        raise UpstreamError("repomd.xml is refused: its revision is no number and no name.")
+    return Repomd(revision, newest, tuple(distinct.values()), files["primary"])
 
 
 def read_packages(primary: Path, unpacked_limit: int, package_limit: int) -> dict[str, Remote]:
@@ -174,5 +180,8 @@ def _check_unpacked(path: Path, limit: int) -> None:
                 total += len(piece)
                 if total > limit:
                     raise UpstreamError(f"{path.name} unpacks to more than {limit} bytes.")
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zstandard.ZstdError, ValueError) as error:
-        raise UpstreamError(f"{path.name} cannot be unpacked: {error}.") from error
+    except (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as bad:
+        # gzip and bz2 tell of wrong bytes by an OSError that has no number.
+        if isinstance(bad, OSError) and bad.errno:
+            raise
+        raise UpstreamError(f"{path.name} cannot be unpacked: {bad}.") from bad

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: An update may fail so many times before doctor speaks of it.
 _PATIENCE = 3
+#: Clocks of two machines may differ by so much, seconds.
+_SKEW = 3600
 
 
 def jobs(portal: Portal) -> Sequence[Job]:
@@ -52,6 +54,8 @@ def _check(portal: Portal, repository: Repository) -> Check:
         advice = "Run kc.eportal esu update."
     elif found.incomplete:
         advice = "Run kc.eportal esu update; it says what cannot be had."
+    elif found.mirrored > time.time() + _SKEW:
+        advice = "The clock was ahead then: see that it is right, and run kc.eportal esu update."
     elif period and time.time() - found.mirrored > _PATIENCE * period:
         advice = "Updates fail: the log of the portal says why, as does kc.eportal esu update."
     finding = f"{found.packages} packages, mirrored {shown_time(found.mirrored) or 'never'}"

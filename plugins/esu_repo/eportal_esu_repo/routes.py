@@ -7,15 +7,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from eportal_core import Portal, admit, public_address, serve_file
+from eportal_core import InvalidValue, NotFound, Portal, admit, public_address, serve_file
 from eportal_esu_repo import PRODUCT, TREE
 from eportal_esu_repo.repository import REPOMD, Generation, Repository, mirror
-from eportal_esu_repo.script import install_script
+from eportal_esu_repo.script import install_script, refusal
 from eportal_esu_repo.settings import SAFE_PATH
 
 _MAX_READERS = 10_000
@@ -45,9 +44,15 @@ def routes(portal: Portal) -> Sequence[BaseRoute]:
 
     def script(request: Request) -> Response:
         mirrored = [each.name for each in repositories if each.current()]
-        if not mirrored:
-            raise HTTPException(404, "This portal mirrors no ESU repositories.")
-        return PlainTextResponse(install_script(public_address(request, portal), mirrored))
+        status = 200
+        try:
+            if not mirrored:
+                raise NotFound("This portal mirrors no ESU repositories.")
+            text = install_script(public_address(request, portal), mirrored)
+        except (InvalidValue, NotFound) as error:
+            text, status = refusal(str(error)), error.status
+        # What it says depends on who asks, and by which name.
+        return PlainTextResponse(text, status, {"Cache-Control": "no-store"})
 
     return [
         Route("/esu/{path:path}", file),

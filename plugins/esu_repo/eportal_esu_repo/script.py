@@ -15,3 +15,8 @@ def install_script(portal: str, repositories: Sequence[str]) -> str:
     for name, value in (("portal", portal), ("repositories", "\n".join(repositories))):
         script = script.replace(f"@{name}@", shlex.quote(value))
     return script
+
+
+def refusal(sentence: str) -> str:
+    """A script that fails with ``sentence``: whoever pipes the answer into a shell shall see it."""
+    return f"echo {shlex.quote(f'install-tuxcare: {sentence}')} >&2\nexit 1\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from eportal_core import InvalidValue, UpstreamError
+from eportal_core import InvalidValue, StorageError, UpstreamError
 
 #: Nothing is looked up, started or remembered: what the key file holds is all that counts.
 _OPTIONS = ["--no-autostart", "--no-auto-key-locate", "--trust-model", "always"]
@@ -19,6 +19,7 @@ def check_signature(data: bytes, signature: bytes, keys: Path, home: Path) -> No
 
     Raises:
         InvalidValue: the file of keys cannot be used, or gpg is not installed.
+        StorageError: the disk refused.
         UpstreamError: the signature is bad, or by another, an expired or a revoked key.
     """
     import gnupg
@@ -34,7 +35,11 @@ def check_signature(data: bytes, signature: bytes, keys: Path, home: Path) -> No
             gpg = gnupg.GPG(gnupghome=str(home), options=_OPTIONS)
         except (OSError, ValueError) as error:
             raise InvalidValue("gpg cannot be run: install the package gnupg.") from error
-        if not gpg.import_keys(armored).fingerprints:
+        imported = gpg.import_keys(armored)
+        if not imported.fingerprints:
+            # gpg tells what it found in the keys, unless it has no room to look.
+            if not imported.results:
+                raise StorageError(f"The disk refused at {home}: gpg cannot keep the keys there.")
             raise InvalidValue(f"ESU_GPG_KEY: {keys} holds no public key.")
         detached = home / "signature"
         detached.write_bytes(signature)

@@ -18,12 +18,12 @@ def kernel_routes(portal: Portal, store: PatchsetStore) -> Sequence[BaseRoute]:
     from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Route
 
-    from eportal_core import memory_of
+    from eportal_core import is_supported
 
     def version(request: Request) -> Response:
         """Anybody may ask whether a kernel is supported, by a feed or at all."""
         target, feed = request.path_params["target"], request.path_params.get("feed")
-        if not memory_of(request).is_supported(store.spec.product.name, target, feed):
+        if not is_supported(request, store.spec.product.name, target, feed):
             raise HTTPException(404, "There are no patches for this kernel.")
         return PlainTextResponse("1")
 

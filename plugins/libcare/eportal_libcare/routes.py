@@ -50,11 +50,11 @@ class Answers:
     def answer(self, request: Request) -> Response:
         from starlette.responses import Response
 
-        from eportal_core import admit, memory_of
+        from eportal_core import admit, feed_revision
 
         feed = admit(request, self._product, anonymous=True)
-        revision = memory_of(request).revision(self._product, feed)
-        return Response(self._told(feed, revision), media_type="application/json")
+        told = self._told(feed, feed_revision(request, self._product, feed))
+        return Response(told, media_type="application/json")
 
     def _told(self, feed: str, revision: int) -> bytes:
         from starlette.responses import JSONResponse
