@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from eportal_core.commands.usage import Group
     from eportal_core.config import Setting
     from eportal_core.downloads import download
+    from eportal_core.patchsets.commands import patchset_commands
     from eportal_core.patchsets.levels import LatestLevel, latest_levels
     from eportal_core.patchsets.progress import progress_bar
     from eportal_core.patchsets.store import PatchsetStore
@@ -92,6 +93,7 @@ _LAZY = {
     "lead_away": "eportal_core.admin.login",
     "latest_levels": "eportal_core.patchsets.levels",
     "pass_portal": "eportal_core.commands.session",
+    "patchset_commands": "eportal_core.patchsets.commands",
     "progress_bar": "eportal_core.patchsets.progress",
     "public_address": "eportal_core.web.address",
     "read_secret": "eportal_core.commands.secret",
@@ -162,6 +164,7 @@ __all__ = [
     "latest_levels",
     "lead_away",
     "pass_portal",
+    "patchset_commands",
     "progress_bar",
     "public_address",
     "read_secret",

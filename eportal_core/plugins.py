@@ -6,25 +6,22 @@ A plugin that cannot be used does not take the portal down: it is set aside with
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
 from eportal_core import hookspecs
 from eportal_core.errors import PluginError, PortalError
 from eportal_core.markers import PROJECT, THE_CORE
+from eportal_core.plugin_loading import register, told
 from eportal_core.settings import Setting
 from eportal_core.types import Product
 
 GROUP = "eportal"
-_NO_HOOK = (
-    "It implements no hook: the entry point names the plugin itself, as module:name, and each hook "
-    "is marked with @hookimpl."
-)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Plugins:
             raise
         # A stranger's code may raise anything.
         except Exception as error:
-            raise PluginError(f"Plugin {plugin} failed in {hook}: {_told(error)}.") from error
+            raise PluginError(f"Plugin {plugin} failed in {hook}: {told(error)}.") from error
 
     def each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Call ``hook`` plugin by plugin: ``(plugin, answer)`` for each.
@@ -84,15 +81,16 @@ class Plugins:
         """Every product by name.
 
         Raises:
-            PluginError: two have the same name or API name, or are the check-in.
+            PluginError: two have the same name, API name or command, or are the check-in.
         """
         owners: dict[str, str] = {}
         products: dict[str, Product] = {}
         for plugin, brought in self.each("eportal_products"):
-            for product in brought:
+            for product in listed(plugin, "eportal_products", brought, Product):
                 for name in (product.name, *product.aliases):
                     claim(owners, plugin, f"product {name}")
                 claim(owners, plugin, f"product API name {product.api_name or product.name}")
+                claim(owners, plugin, f"product command {product.command}")
                 if product.checkin:
                     claim(owners, plugin, "product whose request is the check-in")
                 products[product.name] = product
@@ -101,7 +99,9 @@ class Plugins:
     def settings(self) -> dict[str, Sequence[Setting]]:
         """What each plugin declares, by plugin; nothing for those that declare none."""
         declared: dict[str, Sequence[Setting]] = {plugin.name: () for plugin in self.found}
-        return declared | dict(self.each("eportal_settings"))
+        for plugin, brought in self.each("eportal_settings"):
+            declared[plugin] = listed(plugin, "eportal_settings", brought, Setting)
+        return declared
 
     def require(self, names: Iterable[str]) -> None:
         """Refuse to go on without the plugins that the configuration names.
@@ -118,6 +118,19 @@ class Plugins:
                 )
             if state[name].problem:
                 raise PluginError(f"REQUIRED_PLUGINS names {name}: {state[name].problem}")
+
+
+def listed(plugin: str, hook: str, answer: object, kind: type[T]) -> list[T]:
+    """``answer``, what ``plugin`` said to ``hook``, as a list of ``kind``.
+
+    Raises:
+        PluginError: it is none; the sentence names the plugin and the hook.
+    """
+    found: list[object] = list(answer) if isinstance(answer, Collection) else [answer]
+    good = [each for each in found if isinstance(each, kind)]
+    if not isinstance(answer, Collection) or len(good) < len(found):
+        raise PluginError(f"Plugin {plugin} answers {hook} with no list of {kind.__name__}.")
+    return good
 
 
 def claim(owners: dict[str, str], owner: str, what: str) -> None:
@@ -153,7 +166,7 @@ def load(found: Iterable[EntryPoint] | None = None) -> Plugins:
                 f"Distributions {distributions[point.name]} and {distribution} both bring a "
                 f"plugin named {point.name}; uninstall one."
             )
-        problem = _register(plugins.manager, point.name, point.load)
+        problem = register(plugins.manager, point.name, point.load)
         version = point.dist.version if point.dist else ""
         plugins.found.append(LoadedPlugin(point.name, distribution, version, problem))
     return plugins
@@ -166,37 +179,5 @@ def new_manager() -> pluggy.PluginManager:
     return manager
 
 
-def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], object]) -> str:
-    """Register what ``load`` returns; a sentence when that cannot be done."""
-    # A stranger's code may raise anything, at import as in its hooks; it may even try to exit.
-    try:
-        plugin = load()
-    except (Exception, SystemExit) as error:
-        return f"It cannot be imported: {_told(error)}."
-    try:
-        manager.register(plugin, name)
-    except (pluggy.PluginValidationError, ValueError) as error:
-        if manager.is_registered(plugin):
-            manager.unregister(plugin)
-        return f"It cannot be registered: {_told(error)}."
-    hooks = manager.get_hookcallers(plugin) or []
-    unknown = [hook.name for hook in hooks if not hook.has_spec()]
-    if hooks and not unknown:
-        return ""
-    manager.unregister(name=name)
-    return _unknown_hook(unknown[0]) if unknown else _NO_HOOK
-
-
-def _unknown_hook(name: str) -> str:
-    known = [hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    return f"It implements {name}, which is no hook{hint}"
-
-
 def _who(owner: str) -> str:
     return owner if owner == THE_CORE else f"plugin {owner}"
-
-
-def _told(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,16 @@ if TYPE_CHECKING:
     from eportal_core.source.bundle.carried import CarriedFolder
 
 
+#: What a product may be called: it stands in addresses, in file names and on the command line.
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
 @dataclass(frozen=True)
 class Product:
     """Something that is sold, licensed by a key and served to agents.
 
     name: as keys and ``kc.eportal key --product`` know it (``kernel``).
-    command: its subcommand of ``kc.eportal`` (``kcare``).
+    command: its subcommand of ``kc.eportal`` (``kcare``), which a plugin without archives brings.
     title: for people (``KernelCare``).
     api_name: as the HTTP API knows it, ``name`` unless given.
     aliases: other names under which ``--product`` knows it, as in older documents.
@@ -33,6 +38,11 @@ class Product:
     default: bool = True
     checkin: bool = False
     aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.command, self.api_name or self.name, *self.aliases):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a product or a command: {_NAME.pattern}")
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Page:
-    """An entry of the navigation: what it says, and the path below ``/admin`` that it leads to."""
+    """An entry of the navigation: what it says, and the path that it leads to, with ``/admin``."""
 
     title: str
     path: str

@@ -27,7 +27,7 @@ LAYERS = (
     ("config",),
     ("db",),
     ("models",),
-    ("hookspecs", "plugins", "storage"),
+    ("hookspecs", "plugin_loading", "plugins", "storage"),
     ("proxy", "auth.api_keys", "auth.passwords"),
     ("http",),
     ("downloads",),

@@ -76,6 +76,31 @@ def test_a_plugin_with_two_products_of_one_name_stops_the_start(installed: Insta
         cli.build(installed.load())
 
 
+def test_two_products_with_the_same_command_stop_the_start(installed: Installed) -> None:
+    """Also when neither is made of archives: each has the page of its command."""
+
+    class Products:
+        def __init__(self, name: str) -> None:
+            self.product = Product(name=name, command="fw", title=name)
+
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            return [self.product]
+
+    installed.plugin("one", Products("images"))
+    installed.plugin("two", Products("drivers"))
+    sentence = "The product command fw is brought by plugin one and by plugin two"
+    with pytest.raises(PluginError, match=sentence):
+        cli.build(installed.load())
+
+
+@pytest.mark.parametrize("expressions", [("F(", "[a-z]+"), (r"F\d+", "[a-z")])
+def test_a_spec_refuses_what_is_no_expression(expressions: tuple[str, str]) -> None:
+    name, target = expressions
+    with pytest.raises(ValueError, match="is no regular expression"):
+        PatchsetSpec(FIRMWARE, name, "firmware", target=target)
+
+
 class Routes:
     """A plugin that brings one route of the admin side."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -48,15 +49,16 @@ from eportal_core import (
     db,
     hookimpl,
     hookspecs,
+    patchset_commands,
 )
 from eportal_core.admin.app import admin_app
 from eportal_core.agent.app import agent_app
 from eportal_core.commands.session import Session
 from eportal_core.errors import PluginError
 from eportal_core.jobs import all_jobs
-from eportal_core.markers import PROJECT
 from eportal_core.models import FeedPatchset
 from eportal_core.operations import bundles, keys, patchsets
+from eportal_core.plugin_loading import HOOKS
 from eportal_core.plugins import GROUP, Plugins, load
 from eportal_core.source.bundle import creating, receipts
 from eportal_core.source.bundle.carried import all_carried
@@ -65,7 +67,6 @@ from tests.support.commands import CommandLine
 from tests.support.patches import KERNEL, WEB, archive
 from tests.support.plugins import Installed, opened
 
-HOOKS = [name for name in vars(hookspecs) if name.startswith(f"{PROJECT}_")]
 FIRMWARE = Product(name="firmware", command="fw", title="Firmware")
 
 
@@ -104,13 +105,8 @@ def test_a_plugin_that_ends_its_own_import_is_set_aside(
 
 
 def test_a_plugin_without_a_hook_is_set_aside(installed: Installed) -> None:
-    """The entry point names the module beside the value, or a mark was forgotten."""
-
-    class Unmarked:
-        def eportal_products(self) -> list[Product]:
-            return [FIRMWARE]
-
-    for plugin in (Unmarked(), ModuleType("eportal_firmware"), None):
+    """The entry point names the module beside the value, or nothing."""
+    for plugin in (ModuleType("eportal_firmware"), None, 7):
         installed.points.clear()
         installed.plugin("firmware", plugin)
         plugins = installed.load()
@@ -127,6 +123,30 @@ def test_a_plugin_that_misspells_a_hook_is_set_aside(installed: Installed) -> No
     assert problem(installed.load()) == (
         "It implements eportal_deplyo, which is no hook; did you mean eportal_deploy?"
     )
+
+
+def test_a_plugin_that_forgets_to_mark_a_hook_is_set_aside(installed: Installed) -> None:
+    class Unmarked:
+        @hookimpl
+        def eportal_startup(self, portal: Portal) -> None: ...
+
+        def eportal_checks(self, portal: Portal) -> list[Check]:
+            return []
+
+    installed.plugin("unmarked", Unmarked())
+    assert problem(installed.load()) == (
+        "It has eportal_checks, which is not marked: write @hookimpl above it."
+    )
+
+
+def test_a_plugin_with_an_async_hook_is_set_aside(installed: Installed) -> None:
+    class Waits:
+        @hookimpl
+        async def eportal_checks(self, portal: Portal) -> list[Check]:
+            return []
+
+    installed.plugin("waits", Waits())
+    assert problem(installed.load()) == "Its eportal_checks is async: hooks are plain functions."
 
 
 def test_a_plugin_that_asks_for_an_unknown_argument_is_set_aside(installed: Installed) -> None:
@@ -226,6 +246,40 @@ def test_an_event_reaches_every_plugin(
     assert [listener.heard for listener in listeners.values()] == [[event], [event]]
     for name in listeners:
         assert f"Plugin {name} failed to hear of patchset.enabled firmware/F1" in caplog.text
+
+
+def test_checks_that_are_no_list_are_a_finding(installed: Installed, data_dir: Path) -> None:
+    class Single:
+        @hookimpl
+        def eportal_checks(self, portal: Portal) -> Check:
+            return Check("one", True, "fine")
+
+    installed.plugin("single", Single())
+    plugins = installed.load()
+    session = Session(plugins, {"EPORTAL_DATA_DIR": str(data_dir)})
+    done = CliRunner().invoke(cli.build(plugins), ["doctor"], obj=session)
+    assert done.exit_code == 1
+    assert "BAD plugin single: Plugin single answers eportal_checks with no list" in done.output
+
+
+@pytest.mark.parametrize("kind", ["Setting", "Product"])
+def test_a_plugin_that_brings_something_else_is_named(installed: Installed, kind: str) -> None:
+    hook = {"Setting": "eportal_settings", "Product": "eportal_products"}[kind]
+
+    class Other:
+        @hookimpl
+        def eportal_settings(self) -> list[str]:
+            return ["NAME"]
+
+        @hookimpl
+        def eportal_products(self) -> str:
+            return "firmware"
+
+    installed.plugin("other", Other())
+    plugins = installed.load()
+    ask = {"Setting": plugins.settings, "Product": plugins.products}[kind]
+    with pytest.raises(PluginError, match=f"Plugin other answers {hook} with no list of {kind}"):
+        ask()
 
 
 def test_a_check_that_fails_is_a_finding(installed: Installed, data_dir: Path) -> None:
@@ -545,6 +599,10 @@ class Downloads:
         self.takes_back = takes_back
 
     @hookimpl
+    def eportal_commands(self, cli: click.Group) -> None:
+        cli.add_command(patchset_commands(FIRMWARE))
+
+    @hookimpl
     def eportal_products(self) -> list[Product]:
         return [FIRMWARE]
 
@@ -577,6 +635,29 @@ def test_the_core_removes_what_a_product_published(
         patchsets.unroll(portal, FIRMWARE, "F1", delete=delete)
         assert (data_dir / "images").exists() != delete
         assert len(patchsets.all_of(FIRMWARE)) == int(not delete)
+
+
+def test_such_a_product_has_the_commands_for_patchsets(
+    installed: Installed, data_dir: Path, tmp_path: Path
+) -> None:
+    installed.plugin("firmware", Downloads(takes_back=True))
+    plugins = installed.load()
+    (tmp_path / "image").write_bytes(b"image")
+
+    def kc(*arguments: str) -> Result:
+        session = Session(plugins, {"EPORTAL_DATA_DIR": str(data_dir)})
+        return CliRunner().invoke(cli.build(plugins), arguments, obj=session)
+
+    def states() -> list[dict[str, str]]:
+        return [row["feeds"] for row in json.loads(kc("fw", "list", "--json").stdout)]
+
+    assert kc("fw", "deploy", str(tmp_path / "image")).exit_code == 0
+    assert states() == [{"main": "enabled"}]
+    assert kc("fw", "disable", "F1").exit_code == 0
+    assert states() == [{"main": "disabled"}]
+    assert kc("fw", "unroll", "--delete", "F1").exit_code == 0
+    assert states() == []
+    assert not (data_dir / "images").exists()
 
 
 @pytest.mark.parametrize("delete", [False, True])

@@ -55,7 +55,7 @@ def allowed(entry: KeyEntry | None, *products: str) -> KeyEntry:
 
 
 def admit(request: Request, product: str, *, anonymous: bool = False) -> str:
-    """The feed of the registered server that asks, or the one its path begins with.
+    """The feed of the registered server that asks, or the one its path begins with: ``{feed}``.
 
     anonymous: those who send no credentials are served too, from ``main``.
 

@@ -16,6 +16,7 @@ from eportal_core.commands.usage import Command
 from eportal_core.data_age import JOB, check_source
 from eportal_core.errors import PortalError
 from eportal_core.job_runs import is_running
+from eportal_core.plugins import listed
 from eportal_core.portal import Portal
 from eportal_core.types import Check
 
@@ -103,6 +104,6 @@ def _plugin_checks(portal: Portal) -> Iterator[Check]:
     for plugin in portal.plugins.implementing("eportal_checks"):
         try:
             for checks in portal.plugins.call(plugin, "eportal_checks", portal=portal):
-                yield from checks
+                yield from listed(plugin, "eportal_checks", checks, Check)
         except PortalError as error:
             yield Check(f"plugin {plugin}", False, str(error))

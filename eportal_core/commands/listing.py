@@ -14,7 +14,7 @@ import msgspec
 from eportal_core.commands.usage import Group
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-#: The option of every command that lists something.
+#: The option of every command that lists something, its argument ``as_json``.
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="print JSON"
 )

@@ -20,30 +20,39 @@ from eportal_core.operations import missing, patchsets, updates
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.patchsets.store import PatchsetStore
 from eportal_core.portal import Portal
+from eportal_core.types import Product
 
 _ARCHIVE = click.Path(path_type=Path)
 
 
 def add_commands(cli: click.Group, spec: PatchsetSpec) -> None:
     """Add the product's group, and the old options when the product has them."""
-    product = spec.product
-    group = Group(
-        product.command,
-        help=f"manage {product.title} patchsets",
-        short_help=f"manage {product.title} patchsets",
-    )
-    for add in (_updates, _deploy, _unroll, _states, _list, _verify, _pack):
+    group = patchset_commands(spec.product)
+    _updates(group, spec.product)
+    for add in (_verify, _pack):
         add(group, spec)
     cli.add_command(group)
     if spec.legacy_options:
         _legacy_options(cli, spec)
 
 
+def patchset_commands(product: Product) -> Group:
+    """``kc.eportal <product>`` with what can be done to patchsets however the product keeps them.
+
+    Its deploy and unroll ask ``eportal_deploy`` and ``eportal_unroll``.
+    """
+    summary = f"manage {product.title} patchsets"
+    group = Group(product.command, help=summary, short_help=summary)
+    for add in (_deploy, _unroll, _states, _list):
+        add(group, product)
+    return group
+
+
 def _feed_option(verb: str) -> Callable[[Any], Any]:
     return click.option("--feed", default=MAIN, help=verb)
 
 
-def _updates(group: click.Group, spec: PatchsetSpec) -> None:
+def _updates(group: click.Group, product: Product) -> None:
     """What comes from the patch source."""
 
     @group.command("update", short_help="download the newest patchsets and enable them in a feed")
@@ -51,22 +60,22 @@ def _updates(group: click.Group, spec: PatchsetSpec) -> None:
     @pass_portal
     def update(portal: Portal, feed: str) -> None:
         """download what is new for a feed from the patch source, and enable it there"""
-        updates.update(portal, spec.product, feed)
+        updates.update(portal, product, feed)
 
     @group.command("auto-update", short_help="update the feeds that update by themselves")
     @pass_portal
     def auto_update(portal: Portal) -> None:
         """download what is new for feeds that update by themselves, and enable what is due there"""
-        updates.auto_update(portal, spec.product)
+        updates.auto_update(portal, product)
 
     @group.command("download-missing", short_help="make patchsets whole that are damaged or lost")
     @pass_portal
     def download_missing(portal: Portal) -> None:
         """publish patchsets anew whose files are not whole, from archives here or at the source"""
-        missing.download_missing(portal, spec.product)
+        missing.download_missing(portal, product)
 
 
-def _deploy(group: click.Group, spec: PatchsetSpec) -> None:
+def _deploy(group: click.Group, product: Product) -> None:
     @group.command("deploy", short_help="deploy patchsets from archives")
     @_feed_option("feed to deploy archive to")
     @click.option("--disabled", is_flag=True, help="do not enable patchset after deploy")
@@ -74,19 +83,19 @@ def _deploy(group: click.Group, spec: PatchsetSpec) -> None:
     @pass_portal
     def command(portal: Portal, feed: str, disabled: bool, archive: tuple[Path, ...]) -> None:
         for path in archive:
-            patchsets.deploy(portal, spec.product, path, feed=feed, enable=not disabled)
+            patchsets.deploy(portal, product, path, feed=feed, enable=not disabled)
 
 
-def _unroll(group: click.Group, spec: PatchsetSpec) -> None:
+def _unroll(group: click.Group, product: Product) -> None:
     @group.command("unroll", short_help="take a patchset out of every feed")
     @click.option("--delete", is_flag=True, help="delete its archive and files too")
     @click.argument("patchset", help="patchset name")
     @pass_portal
     def command(portal: Portal, delete: bool, patchset: str) -> None:
-        patchsets.unroll(portal, spec.product, patchset, delete=delete)
+        patchsets.unroll(portal, product, patchset, delete=delete)
 
 
-def _states(group: click.Group, spec: PatchsetSpec) -> None:
+def _states(group: click.Group, product: Product) -> None:
     """The four ways to change a patchset's state in one feed."""
     changes = {
         "enable": (patchsets.enable, "enable a patchset in a feed"),
@@ -104,23 +113,23 @@ def _states(group: click.Group, spec: PatchsetSpec) -> None:
         ),
     }
     for name, (change, summary) in changes.items():
-        group.add_command(_state_command(name, change, summary, spec))
+        group.add_command(_state_command(name, change, summary, product))
 
 
 def _state_command(
-    name: str, change: Callable[..., None], summary: str, spec: PatchsetSpec
+    name: str, change: Callable[..., None], summary: str, product: Product
 ) -> click.Command:
     @click.command(name, cls=Command, help=summary, short_help=summary)
     @_feed_option("feed to change")
     @click.argument("patchset", help="patchset name")
     @pass_portal
     def command(portal: Portal, feed: str, patchset: str) -> None:
-        change(portal, spec.product, patchset, feed)
+        change(portal, product, patchset, feed)
 
     return command
 
 
-def _list(group: click.Group, spec: PatchsetSpec) -> None:
+def _list(group: click.Group, product: Product) -> None:
     @group.command("list", short_help="list patchsets and their state in each feed")
     @click.option("--feed", help="show only this feed")
     @click.option(
@@ -129,7 +138,7 @@ def _list(group: click.Group, spec: PatchsetSpec) -> None:
     @json_option
     @pass_portal
     def command(portal: Portal, feed: str | None, everything: bool, as_json: bool) -> None:
-        rows = queries.patchsets(portal, spec.product, feed, unavailable=everything)
+        rows = queries.patchsets(portal, product, feed, unavailable=everything)
         if as_json:
             print_json(rows)
             return

@@ -99,12 +99,14 @@ class PatchsetSpec:
     def order(self, name: str) -> str:
         """A text that sorts patchset names by date, then number: ``20251119.0000000003``.
 
+        Other names stand for themselves, with numbers as numbers: ``SW-9`` is older than ``SW-10``.
+
         Source: names carry ``YYYYMMDD``, older ones ``DDMMYYYY`` (docs/archives.md). In the old
         form the fifth and sixth digit are the century, which is no month.
         """
         match = re.search(r"(\d{8})_(\d+)", name)
         if match is None:
-            return name
+            return re.sub(r"\d+", lambda digits: digits[0].zfill(10), name)
         date, number = match.groups()
         if not "01" <= date[4:6] <= "12":
             date = date[4:] + date[2:4] + date[:2]

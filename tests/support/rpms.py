@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,13 +94,16 @@ def _defined(macros: Mapping[str, object]) -> list[str]:
 
 
 def _run(*command: object) -> str:
+    """By the system's programs: the environment of the tests has a createrepo_c of its own."""
+    own = str(Path(sys.executable).parent)
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": os.pathsep.join(path)},
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

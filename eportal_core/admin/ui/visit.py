@@ -98,7 +98,9 @@ class Visit:
             yield piece
 
     def arguments(self, takes: type[T]) -> T:
-        """The arguments as ``takes``; a box that is not ticked is not sent, so give it a default.
+        """The arguments as ``takes``, a ``msgspec.Struct``.
+
+        A box that is not ticked is not sent, so give it a default.
 
         Raises:
             InvalidValue: one is missing, or is no value of its field; the sentence names it.
@@ -106,7 +108,10 @@ class Visit:
         return arguments_of(takes, self.values)
 
     def typed(self, error: PortalError, *lists: str) -> Form:
-        """A form that was refused, as it was filled in; ``lists`` names fields of many values."""
+        """A form that was refused, as it was filled in; ``lists`` names fields of many values.
+
+        What was not sent is not in it.
+        """
         kept = {name: self.text(name) for name in self.values if name not in lists}
         kept.pop(CSRFMiddleware.field_name, None)
         return Form({**kept, **{name: self.texts(name) for name in lists}}, str(error))
@@ -131,8 +136,8 @@ class Visit:
     ) -> Response:
         """A page that asks before something is destroyed; the answer is a POST to its own path.
 
-        loses: sentences that say what goes, with counts. back: where Cancel leads. hidden: fields
-        of the POST.
+        loses: sentences that say what goes, with counts. back: where Cancel leads, with
+        ``/admin``. hidden: fields of the POST.
         """
         return self.page(
             "confirm.html", title=title, loses=loses, button=button, back=back, hidden=hidden
@@ -141,7 +146,7 @@ class Visit:
     def go(self, path: str, told: str = "", kind: str = "success", **query: Any) -> Response:
         """Lead to another page, where the sentence ``told`` is shown once.
 
-        kind: success, info, warning or error.
+        path: without ``/admin``, as that of a ``View``. kind: success, info, warning or error.
         """
         if told:
             flash(self.request, told[:_TOLD_MAX], kind)
@@ -150,7 +155,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class View:
-    """``METHOD path`` below ``/admin`` and the function that answers it.
+    """``METHOD path`` and the function that answers it; ``path`` is without ``/admin``.
 
     access: READER for every user who is logged in, OWN for the same and what is theirs, ADMIN for
     those who may change things, ANYBODY for whoever comes.
