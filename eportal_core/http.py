@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ LONGEST_WAIT = 60
 SLOWEST = 1024
 PATIENCE = 60
 _PIECE = 1 << 18
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
 #: What is unpacked here, should it come packed all the same.
 _PACKED = ("gzip", "x-gzip", "deflate")
 
@@ -310,7 +312,8 @@ def _reason(error: Exception) -> str:
     while cause.__context__ is not None:
         cause = cause.__context__
     said = " ".join(str(getattr(cause, "strerror", None) or cause).split())
-    return _printable(said).rstrip(".")
+    # It may quote where a redirect led, with the password that stands there.
+    return _printable(_CREDENTIALS.sub("//", said)).rstrip(".")
 
 
 def _printable(text: str) -> str:

@@ -33,6 +33,18 @@ _NICENESS = 10
 _LIFELINE = "KCEPORTAL_LIFELINE"
 
 
+class _Server(uvicorn.Server):
+    """Says ``ready`` when it answers, and not before."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        log.info("%s", self._ready)
+
+
 def run_one(portal: Portal, part: str) -> None:
     """Serve one part, ``agent`` or ``admin``, until a signal stops it.
 
@@ -47,7 +59,6 @@ def run_one(portal: Portal, part: str) -> None:
     # Each connection is a descriptor; the usual soft limit of 1,024 is no fleet's.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    log.info("The %s side listens on %s port %d", part, *address)
     trusted = portal.config["TRUSTED_PROXIES"]
     if part == "admin":
         # The agent side forwards to it.
@@ -66,7 +77,7 @@ def run_one(portal: Portal, part: str) -> None:
         timeout_graceful_shutdown=_GRACE,
         backlog=4096,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, f"The {part} side listens on {address[0]} port {address[1]}").run([listener])
     log.info("The %s side stopped", part)
 
 

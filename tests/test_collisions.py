@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from eportal_core import (
+    Access,
     Job,
     PatchsetPlugin,
     PatchsetSpec,
@@ -20,6 +20,7 @@ from eportal_core import (
     Product,
     Setting,
     Tree,
+    View,
     cli,
     hookimpl,
 )
@@ -112,8 +113,26 @@ class Routes:
         return [self.route]
 
 
-def page(request: Request) -> PlainTextResponse:
+class Pages:
+    """A plugin that brings one page."""
+
+    @hookimpl
+    def eportal_views(self, portal: Portal) -> list[View]:
+        return [View("GET", "/fw/{model}", Access.READER, page)]
+
+
+def page(request: object) -> PlainTextResponse:
     return PlainTextResponse("fw")
+
+
+def test_a_route_where_another_plugin_has_a_page_names_both(
+    installed: Installed, data_dir: Path
+) -> None:
+    installed.plugin("pages", Pages())
+    installed.plugin("routes", Routes(Route("/admin/fw/{name}", page)))
+    sentence = "The route GET /admin/fw/{} is brought by plugin pages and by plugin routes"
+    with pytest.raises(PluginError, match=re.escape(sentence)):
+        admin_app(opened(installed.load(), data_dir))
 
 
 @pytest.mark.parametrize(

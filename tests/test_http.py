@@ -218,6 +218,14 @@ def test_an_upstream_does_not_steer_the_terminal(upstream: Upstream, tmp_path: P
         fetch(upstream, tmp_path / "file")
 
 
+def test_a_password_in_a_redirect_is_not_told(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.plan = [status(302, Location="ftp://anna:let-me-in@127.0.0.1/file")]
+    with pytest.raises(UpstreamError, match="cannot be had") as refusal:
+        fetch(upstream, tmp_path / "file")
+    assert "ftp://127.0.0.1/file" in str(refusal.value)
+    assert "let-me-in" not in str(refusal.value)
+
+
 def test_an_overloaded_upstream_is_asked_again(upstream: Upstream, tmp_path: Path) -> None:
     upstream.plan = [status(429, Retry_After="0")]
     fetch(upstream, tmp_path / "file")

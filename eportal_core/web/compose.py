@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -46,8 +46,10 @@ def _openness(route: BaseRoute) -> tuple[bool, ...]:
 
 
 def _claim(owners: dict[str, str], owner: str, route: BaseRoute) -> None:
+    pages: Mapping[str, str] = getattr(route, "brought_by", {})
+    by = {_PARAMETER.sub("{", page): plugin for page, plugin in pages.items()}
     for what in _covered(route):
-        claim(owners, owner, f"route {what}")
+        claim(owners, by.get(what, owner), f"route {what}")
 
 
 def _covered(route: BaseRoute) -> Iterator[str]:

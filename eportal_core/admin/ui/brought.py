@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import BaseLoader, FileSystemLoader, PrefixLoader
@@ -16,10 +17,20 @@ from eportal_core.plugins import claim
 from eportal_core.portal import Portal
 
 _FOLDER = "templates"
+_PAGE = "page "
 
 
-def all_views(portal: Portal, own: Sequence[View]) -> tuple[list[View], BaseLoader]:
-    """``own`` and what plugins bring, and the templates of those, below the plugin's name.
+@dataclass(frozen=True)
+class Brought:
+    """All pages. templates: of plugins, below their names. by: plugin by ``METHOD path``."""
+
+    views: Sequence[View]
+    templates: BaseLoader
+    by: Mapping[str, str]
+
+
+def all_views(portal: Portal, own: Sequence[View]) -> Brought:
+    """``own`` and what plugins bring.
 
     Raises:
         PluginError: a method and path is brought twice.
@@ -28,20 +39,21 @@ def all_views(portal: Portal, own: Sequence[View]) -> tuple[list[View], BaseLoad
     views = list(own)
     folders: dict[str, BaseLoader] = {}
     for view in own:
-        claim(owners, THE_CORE, _told(view))
+        claim(owners, THE_CORE, _page(view))
     for plugin, view in views_of_plugins(portal):
-        claim(owners, plugin, _told(view))
+        claim(owners, plugin, _page(view))
         views.append(view)
     for plugin, brought in portal.plugins.each("eportal_views", portal=portal):
         for view in brought:
-            claim(owners, plugin, _told(view))
+            claim(owners, plugin, _page(view))
             views.append(view)
             folders[plugin] = FileSystemLoader(_beside(view))
-    return views, PrefixLoader(folders)
+    by = {page.removeprefix(_PAGE): owner for page, owner in owners.items() if owner != THE_CORE}
+    return Brought(views, PrefixLoader(folders), by)
 
 
-def _told(view: View) -> str:
-    return f"page {view.method} {BASE}{view.path}"
+def _page(view: View) -> str:
+    return f"{_PAGE}{view.method} {BASE}{view.path}"
 
 
 def _beside(view: View) -> Path:

@@ -24,7 +24,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 from starlette_admin.base import BaseAdmin
 from starlette_admin.flash import FlashMiddleware
 
@@ -67,10 +67,10 @@ def ui_mount(portal: Portal, fleet: Fleet) -> Mount:
         PluginError: plugins bring the same page, or the same entry of the navigation.
         StorageError: the key that signs the tokens of forms cannot be kept.
     """
-    views, templates = all_views(portal, VIEWS)
-    app = Shell(portal, views, templates).app
+    brought = all_views(portal, VIEWS)
+    app = Shell(portal, brought.views, brought.templates).app
     app.state.fleet = fleet
-    return _LastMount(BASE, app=app)
+    return _LastMount(app, brought.by)
 
 
 class Shell:
@@ -184,7 +184,14 @@ class Shell:
 
 
 class _LastMount(Mount):
-    """Comes after every route that answers, and after every one that would by another method."""
+    """Comes after every route that answers, and after every one that would by another method.
+
+    brought_by: plugin by ``METHOD path`` of its pages, for ``compose``.
+    """
+
+    def __init__(self, app: ASGIApp, brought_by: Mapping[str, str]) -> None:
+        super().__init__(BASE, app=app)
+        self.brought_by = brought_by
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(scope)
