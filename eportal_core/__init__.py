@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from eportal_core.counting import counted
 from eportal_core.errors import (
     AccessDenied,
     ArchiveError,
@@ -152,6 +153,7 @@ __all__ = [
     "Visit",
     "WrongBytes",
     "admit",
+    "counted",
     "disk_errors",
     "download",
     "feed_revision",

@@ -94,7 +94,7 @@ class TestBoth:
         assert contents(folder)["carried"] == {f"tuxcare-esu/{REPOSITORY}": 1}
         told = air.applied(folder, "--feed", "main")
         assert "3 patchsets came, enabled in feeds: 3\n" in told
-        assert f"{REPOSITORY}: 1 packages were fetched, 1 are mirrored\n" in told
+        assert f"{REPOSITORY}: 1 package was fetched, 1 is mirrored\n" in told
         assert f": 3 patchsets and 1 packages of {REPOSITORY}\n" in told
         assert air.here() == {FIRST, SECOND, USERSPACE}
         assert sides.is_whole()
@@ -134,7 +134,7 @@ class TestAlone:
         assert "Apply it before" not in told
         sides.applied(first)
         assert sides.is_whole()
-        assert "up to date, 1 packages" in sides.applied(first)
+        assert "up to date, 1 package" in sides.applied(first)
 
         sides.esu.add("world")
         sides.esu.publish()
@@ -142,7 +142,7 @@ class TestAlone:
         second, told = sides.create("second", "--since", sides.air.receipt(first))
         assert f"has 1 packages of {REPOSITORY}, " in told
         assert rpms(second) == {"world"}
-        assert "1 packages were fetched, 2 are mirrored" in sides.applied(second)
+        assert "1 package was fetched, 2 are mirrored" in sides.applied(second)
         assert sides.is_whole()
         third, told = sides.create("third", "--since", sides.air.receipt(second))
         assert f"has 0 packages of {REPOSITORY}, " in told

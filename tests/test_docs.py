@@ -79,16 +79,15 @@ def commands_of_the_examples() -> set[str]:
     }
 
 
-def reference(part: str) -> dict[str, str]:
-    """Rows of the reference in docs/plugins.md: what each is called, and its text."""
-    page = (ROOT / "docs/plugins.md").read_text()
-    text = page.partition(f"\n## {part}\n")[2].partition("\n## ")[0]
+def reference(page: str) -> dict[str, str]:
+    """Rows of a reference: what each is called, and its text."""
+    text = (ROOT / "docs" / page).read_text()
     rows = re.split(r"^### ([\w.]+)", text, flags=re.M)[1:]
     return dict(zip(rows[::2], rows[1::2], strict=True))
 
 
 def test_every_hook_has_a_row_in_the_documentation() -> None:
-    rows = reference("Hooks")
+    rows = reference("plugins.md")
     hooks = {
         name: " ".join(hook.__doc__.split())
         for name, hook in vars(hookspecs).items()
@@ -100,7 +99,7 @@ def test_every_hook_has_a_row_in_the_documentation() -> None:
 
 
 def test_every_exported_name_has_a_row_that_says_something() -> None:
-    rows = reference("Names")
+    rows = reference("plugin-names.md")
     assert {name.partition(".")[0] for name in rows} == set(eportal_core.__all__)
     for name, row in rows.items():
         assert row.partition("\n")[2].strip() not in ("", "None"), f"{name} is not documented"
@@ -121,7 +120,7 @@ def test_every_exported_name_is_of_use() -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "eportal_core"
         for alias in node.names
     }
-    rows = {**reference("Hooks"), **reference("Names")}
+    rows = {**reference("plugins.md"), **reference("plugin-names.md")}
     tutorial = (ROOT / "docs/plugins.md").read_text().partition("\n## Hooks\n")[0]
     for name in set(eportal_core.__all__) - imported:
         if re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", tutorial):

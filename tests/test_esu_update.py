@@ -95,7 +95,7 @@ class TestMirror:
         assert esu.seen() == source
 
     def test_nothing_new_costs_two_requests(self, mirrored: World) -> None:
-        assert mirrored.update() == f"{REPOSITORY}: up to date, 1 packages\n"
+        assert mirrored.update() == f"{REPOSITORY}: up to date, 1 package\n"
         assert mirrored.upstream.requests == [
             f"/{REPOSITORY}/repodata/repomd.xml",
             f"/{REPOSITORY}/repodata/repomd.xml.asc",
@@ -127,7 +127,7 @@ class TestMirror:
     @pytest.mark.parametrize("options", [["--xz"], ["--general-compress-type", "bz2"], ["--zck"]])
     def test_metadata_may_be_packed_in_other_ways(self, esu: World, options: list[str]) -> None:
         esu.publish(*options)
-        assert "1 are mirrored" in esu.update()
+        assert "1 is mirrored" in esu.update()
 
     def test_a_removed_package_goes_with_the_switch_after_the_next(self, mirrored: World) -> None:
         mirrored.remove(HELLO)
@@ -156,7 +156,7 @@ class TestMirror:
         both = f"{REPOSITORY},almalinux9/fips"
         done = esu.run("update", ESU_REPOSITORIES=both)
         assert done.code == 1
-        assert f"{REPOSITORY}: 1 packages were fetched" in done.out
+        assert f"{REPOSITORY}: 1 package was fetched" in done.out
         assert "almalinux9/fips: " in done.err
         assert "404" in done.err
         assert esu.run("update", "--repository", REPOSITORY, ESU_REPOSITORIES=both).code == 0
@@ -429,7 +429,7 @@ class TestSettings:
 
 class TestVerify:
     def test_a_flipped_byte(self, mirrored: World) -> None:
-        assert mirrored.run("verify").out == "1 repositories were verified, 0 faults were found\n"
+        assert mirrored.run("verify").out == "1 repository was verified, 0 faults were found\n"
         place = mirrored.mirror / HELLO
         data = bytearray(place.read_bytes())
         data[1000] ^= 1
@@ -515,7 +515,7 @@ class TestJob:
 
     def test_it_updates(self, job: Job, esu: World) -> None:
         assert job.period == 60
-        assert job.run() == f"{REPOSITORY}: 1 packages were fetched, 1 are mirrored"
+        assert job.run() == f"{REPOSITORY}: 1 package was fetched, 1 is mirrored"
         assert HELLO in esu.seen()
 
     def test_it_says_what_went_wrong(self, job: Job, esu: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from eportal_core import Group, Portal, PortalError, json_option, pass_portal, show
+from eportal_core import Group, Portal, PortalError, counted, json_option, pass_portal, show
 
 _COLUMNS = {
     "repository": "Repository",
@@ -80,6 +80,7 @@ def verify_command(portal: Portal, repository: tuple[str, ...]) -> None:
         for fault in faults(each):
             click.echo(f"{each.name}: {fault}", err=True)
             count += 1
-    click.echo(f"{len(chosen)} repositories were verified, {count} faults were found")
+    verified = counted(len(chosen), "repository was", "repositories were")
+    click.echo(f"{verified} verified, {counted(count, 'fault was', 'faults were')} found")
     if count:
         raise click.exceptions.Exit(1)

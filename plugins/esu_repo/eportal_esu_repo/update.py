@@ -13,6 +13,7 @@ from eportal_core import (
     PortalError,
     StorageError,
     UpstreamError,
+    counted,
     disk_errors,
     progress_bar,
 )
@@ -113,10 +114,11 @@ class _Update:
         )
         self._known = packages if before == generation else self._packages_before()
         fetched, absent = self._fetch_packages(packages.values())
+        came = f"{counted(fetched, 'package was', 'packages were')} fetched"
         if absent:
             return (
-                f"{fetched} packages were fetched, {absent} of {len(packages)} are still to come, "
-                f"so clients see what they saw before"
+                f"{came}, {absent} of {len(packages)} are still to come, so clients see what they "
+                f"saw before"
             )
         generation.complete(data, signature)
         if before == generation:
@@ -125,8 +127,8 @@ class _Update:
             repository.switch(generation)
             repository.settle([generation, before], packages.keys() | self._known.keys())
         if before == generation and not fetched:
-            return f"up to date, {len(packages)} packages"
-        return f"{fetched} packages were fetched, {len(packages)} are mirrored"
+            return f"up to date, {counted(len(packages), 'package')}"
+        return f"{came}, {counted(len(packages), 'is', 'are')} mirrored"
 
     def _get(self, name: str) -> bytes:
         return self._origin.read(f"repodata/{name}", _REPOMD_LIMIT)
