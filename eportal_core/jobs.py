@@ -55,7 +55,7 @@ def all_jobs(portal: Portal) -> list[Job]:
     jobs: list[Job] = []
     for owner, part in [
         (THE_CORE, _own_jobs(portal)),
-        *portal.plugins.each("eportal_jobs", portal=portal),
+        *portal.plugins.lists("eportal_jobs", Job, portal=portal),
     ]:
         for job in part:
             claim(owners, owner, f"job {job.name}")

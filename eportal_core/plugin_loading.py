@@ -28,12 +28,13 @@ def register(manager: pluggy.PluginManager, name: str, load: Callable[[], object
         return f"It cannot be imported: {told(error)}."
     try:
         manager.register(plugin, name)
-    except (pluggy.PluginValidationError, ValueError) as error:
-        if manager.is_registered(plugin):
-            manager.unregister(plugin)
-        return f"It cannot be registered: {told(error)}."
-    problem = _misunderstood(plugin, manager.get_hookcallers(plugin) or [])
-    if problem:
+        # Whoever asks the plugins one by one keeps them in a set.
+        hash(plugin)
+        problem = _misunderstood(plugin, manager.get_hookcallers(plugin) or [])
+    except Exception as error:
+        problem = f"It cannot be registered: {told(error)}."
+    # By its name: the very same plugin may stand under another one, and is good there.
+    if problem and manager.has_plugin(name):
         manager.unregister(name=name)
     return problem
 
@@ -49,12 +50,23 @@ def _misunderstood(plugin: object, hooks: list[pluggy.HookCaller]) -> str:
         if not hook.has_spec():
             return _unknown(hook.name)
     marked = {hook.name for hook in hooks}
-    if unmarked := [name for name in HOOKS if hasattr(plugin, name) and name not in marked]:
+    # Looked at without running code of the plugin, as pluggy does.
+    there = [name for name in HOOKS if inspect.getattr_static(plugin, name, None) is not None]
+    if unmarked := [name for name in there if name not in marked]:
         return f"It has {unmarked[0]}, which is not marked: write @hookimpl above it."
-    for name in sorted(marked):
-        if inspect.iscoroutinefunction(getattr(plugin, name)):
-            return f"Its {name} is async: hooks are plain functions."
+    for hook in hooks:
+        for each in hook.get_hookimpls():
+            if each.plugin is plugin and _is_async(each.function):
+                return f"Its {hook.name} is async: hooks are plain functions."
+    # A static method of a class is none of these.
+    methods = [name for name in there if inspect.isfunction(inspect.getattr_static(plugin, name))]
+    if methods and inspect.isclass(plugin):
+        return "It is a class, whose hooks are methods: let the entry point name an object of it."
     return "" if hooks else _NO_HOOK
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _unknown(name: str) -> str:

@@ -77,6 +77,15 @@ class Plugins:
         for plugin in self.implementing(hook):
             yield from ((plugin, answer) for answer in self.call(plugin, hook, **arguments))
 
+    def lists(self, hook: str, kind: type[T], **arguments: Any) -> Iterator[tuple[str, list[T]]]:
+        """As ``each``, for a hook that every plugin answers with a list of ``kind``.
+
+        Raises:
+            PluginError: a plugin raised, or answered something else.
+        """
+        for plugin, answer in self.each(hook, **arguments):
+            yield plugin, listed(plugin, hook, answer, kind)
+
     def products(self) -> dict[str, Product]:
         """Every product by name.
 
@@ -85,8 +94,8 @@ class Plugins:
         """
         owners: dict[str, str] = {}
         products: dict[str, Product] = {}
-        for plugin, brought in self.each("eportal_products"):
-            for product in listed(plugin, "eportal_products", brought, Product):
+        for plugin, brought in self.lists("eportal_products", Product):
+            for product in brought:
                 for name in (product.name, *product.aliases):
                     claim(owners, plugin, f"product {name}")
                 claim(owners, plugin, f"product API name {product.api_name or product.name}")
@@ -99,8 +108,7 @@ class Plugins:
     def settings(self) -> dict[str, Sequence[Setting]]:
         """What each plugin declares, by plugin; nothing for those that declare none."""
         declared: dict[str, Sequence[Setting]] = {plugin.name: () for plugin in self.found}
-        for plugin, brought in self.each("eportal_settings"):
-            declared[plugin] = listed(plugin, "eportal_settings", brought, Setting)
+        declared.update(self.lists("eportal_settings", Setting))
         return declared
 
     def require(self, names: Iterable[str]) -> None:

@@ -57,7 +57,7 @@ class Portal:
         """
         owners = dict.fromkeys((f"folder {name}" for name in OWN_FOLDERS), THE_CORE)
         trees: list[Tree] = []
-        for plugin, brought in self.plugins.each("eportal_storage", portal=self):
+        for plugin, brought in self.plugins.lists("eportal_storage", Tree, portal=self):
             for tree in brought:
                 if not FOLDER.fullmatch(tree.folder):
                     raise PluginError(

@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 import tomllib
+import tracemalloc
+import zipfile
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import eportal_core
-from eportal_core import Portal, hookspecs
+from eportal_core import Portal, UpstreamError, hookspecs
 from eportal_core.commands.root import root_command
 from eportal_core.models import DISABLED, ENABLED, UNDEPLOYED
 from eportal_core.plugins import GROUP, load
@@ -146,6 +149,30 @@ def test_a_workspace_is_removed_as_the_page_says(portal: Portal) -> None:
         workspace = portal.storage.workspace()
         (workspace / "half").touch()
     assert not workspace.exists()
+
+
+def test_the_plugin_for_zip_files_reads_no_more_than_it_is_asked_for(
+    portal: Portal, tmp_path: Path
+) -> None:
+    """And tells a source that is away from a file that it has not."""
+    page = (ROOT / "docs/plugins.md").read_text()
+    code = page.partition("<!-- file eportal-zip/eportal_zip.py -->\n```python\n")[2]
+    module = ModuleType("eportal_zip")
+    exec(code.partition("```")[0], vars(module))
+    place, large = tmp_path / "source.zip", 64 << 20
+    url = f"zip:{place}"
+    with pytest.raises(UpstreamError):
+        module.eportal_fetch(portal, url, "large")
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as source:
+        source.writestr("large", bytes(large))
+    with pytest.raises(FileNotFoundError):
+        module.eportal_fetch(portal, url, "small")
+    tracemalloc.start()
+    with module.eportal_fetch(portal, url, "large") as file:
+        assert file.read(10) == bytes(10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < large / 8
 
 
 def test_the_tutorial_is_all_of_the_examples() -> None:

@@ -160,7 +160,16 @@ def test_the_script_without_a_good_key(
     assert machine.files() == {}
 
 
-def test_other_releases_are_left_out(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("told", "environ"),
+    [
+        ('VERSION_ID="9.6"', {}),
+        ("VERSION_ID='9.6'", {}),
+        ("VERSION_ID=9.6", {}),
+        ('VERSION_ID="8.10"', {"EPORTAL_RELEASE": "9.6"}),
+    ],
+)
+def test_other_releases_are_left_out(machine: Machine, told: str, environ: dict[str, str]) -> None:
     script = requests.get(f"{machine.portal.url}/install-tuxcare", timeout=10).text
     paths = ("almalinux9.6-esu", "almalinux9.60-esu", "almalinux9.2-esu", "almalinux8/esu", "other")
     known = f"'{REPOSITORY}\n{FOREIGN}'"
@@ -168,9 +177,9 @@ def test_other_releases_are_left_out(machine: Machine) -> None:
     script = script.replace(known, "'" + "\n".join((REPOSITORY, *paths)) + "'")
     release = machine.root / "etc/os-release"
     release.parent.mkdir()
-    release.write_text('ID="almalinux"\nVERSION_ID="9.6"\n')
+    release.write_text(f'ID="almalinux"\n{told}\n')
 
-    run("bash", "-c", script, EPORTAL_ROOT=str(machine.root), EPORTAL_KEY="ESU")
+    run("bash", "-c", script, EPORTAL_ROOT=str(machine.root), EPORTAL_KEY="ESU", **environ)
 
     repo = machine.files()["etc/yum.repos.d/eportal-esu.repo"][0].decode()
     found = [line.removeprefix("name=ESU ") for line in repo.splitlines() if "name=ESU" in line]

@@ -52,7 +52,14 @@ class Endless(io.RawIOBase):
 
 class Broken(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
-        raise ZeroDivisionError("the bucket has no bottom")
+        raise ZeroDivisionError("the bucket\x1b has\nno bottom")
+
+
+class Unclosable(io.BytesIO):
+    """A connection that breaks when it is closed."""
+
+    def close(self) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
 
 
 class Odd:
@@ -69,6 +76,8 @@ class Odd:
                 raise UpstreamError("The bucket does not answer.")
             case "odd:text":
                 return io.StringIO("text")
+            case "odd:bytes":
+                return b"bytes"
             case "odd:endless":
                 return Endless()
             case "odd:broken":
@@ -179,6 +188,7 @@ def test_cache_mode_fetches_single_files(
         ("odd:disk", "2.root.json cannot be read: Permission denied."),
         ("odd:away", "The bucket does not answer."),
         ("odd:text", "2.root.json was not opened for reading bytes."),
+        ("odd:bytes", "2.root.json cannot be read: 'bytes' object has no attribute 'read'."),
         ("odd:endless", "2.root.json is longer than"),
         ("odd:broken", "2.root.json cannot be read: the bucket has no bottom."),
         ("odd:unknown", "No plugin knows how to read odd:unknown."),
@@ -194,11 +204,31 @@ def test_a_plugin_that_fails_is_one_sentence(
     assert str(caught.value).isprintable()
 
 
+def test_a_file_that_does_not_close_is_no_fault_of_our_disk(
+    installed: Installed, data_dir: Path, publisher: Publisher, zipped: Path
+) -> None:
+    class Hangs:
+        @hookimpl(tryfirst=True)
+        def eportal_fetch(self, portal: Portal, url: str, path: str) -> BinaryIO | None:
+            with zipfile.ZipFile(zipped) as file:
+                known = path in file.namelist()
+                return Unclosable(file.read(path)) if known and path.endswith(".bz2") else None
+
+    installed.plugin("hangs", Hangs())
+    portal = portal_of(installed, data_dir, publisher, f"zip:{zipped}")
+    with db.connection():
+        updates.update(portal, KERNEL)
+        assert enabled() == [FIRST]
+
+
 def test_such_an_address_may_be_set_when_a_plugin_reads_it(portal: Portal) -> None:
     config = load({}, {"EPORTAL_DATA_DIR": str(portal.config.data_dir)})
     portal = replace(portal, config=config)
     settings.put(portal, "PATCH_SOURCE_URL", "zip:/srv/patches.zip")
     assert config["PATCH_SOURCE_URL"] == "zip:/srv/patches.zip"
-    for wrong in ("zip://anna:secret@host/a", "zip:/srv/two words.zip", "zip:", "patches.zip"):
+    no_plugins = ("http:patches.example.com", "HTTPS:/patches.example.com", "file:patches")
+    no_secrets = ("zip://anna:secret@host/a", "zip:/a?token=secret", "zip:/a#secret")
+    no_form = (*no_secrets, "zip:/srv/two words.zip", "zip:", "patches.zip")
+    for wrong in (*no_form, *no_plugins):
         with pytest.raises(InvalidValue, match="PATCH_SOURCE_URL must be an address such as"):
             settings.put(portal, "PATCH_SOURCE_URL", wrong)

@@ -460,6 +460,13 @@ def test_patchsets_are_ordered_by_date_and_number_not_by_text() -> None:
     assert sorted(by_text, key=SPEC.order) == in_order
 
 
+def test_names_without_a_date_are_ordered_with_numbers_as_numbers() -> None:
+    in_order = ["SW-2026.2-1", "SW-2026.11-3", "SW-2026.11-10", f"SW-2026.11-{10**12}", "SX-1"]
+    assert in_order != sorted(in_order)
+    assert sorted(sorted(in_order), key=SPEC.order) == in_order
+    assert SPEC.order("SW-9") != SPEC.order("SW-09")
+
+
 def test_the_documented_pipeline_deploys_a_folder(cli: CommandLine, tmp_path: Path) -> None:
     """``ls /tmp/K*.tar.bz2 | sort -h | xargs -n1 kc.eportal kcare deploy``, by a real shell."""
     folder = tmp_path / "upload"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +53,7 @@ from eportal_core import (
     patchset_commands,
 )
 from eportal_core.admin.app import admin_app
+from eportal_core.admin.navigation import navigation
 from eportal_core.agent.app import agent_app
 from eportal_core.commands.session import Session
 from eportal_core.errors import PluginError
@@ -147,6 +149,83 @@ def test_a_plugin_with_an_async_hook_is_set_aside(installed: Installed) -> None:
 
     installed.plugin("waits", Waits())
     assert problem(installed.load()) == "Its eportal_checks is async: hooks are plain functions."
+
+
+def test_a_class_is_no_plugin_unless_its_hooks_need_no_object(installed: Installed) -> None:
+    class Methods:
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            return [FIRMWARE]
+
+    class Functions:
+        @staticmethod
+        @hookimpl
+        def eportal_products() -> list[Product]:
+            return [FIRMWARE]
+
+    installed.plugin("methods", Methods)
+    installed.plugin("functions", Functions)
+    plugins = installed.load()
+    (bad,) = plugins.problems
+    assert bad.name == "methods"
+    assert bad.problem.startswith("It is a class, whose hooks are methods")
+    assert list(plugins.products()) == ["firmware"]
+
+
+def test_a_hook_may_be_a_function_of_another_name(installed: Installed) -> None:
+    class Named:
+        @hookimpl(specname="eportal_products")
+        def products(self) -> list[Product]:
+            return [FIRMWARE]
+
+    installed.plugin("named", Named())
+    plugins = installed.load()
+    assert plugins.problems == []
+    assert list(plugins.products()) == ["firmware"]
+
+
+def test_a_plugin_that_makes_its_names_when_asked_is_not_asked(installed: Installed) -> None:
+    """As a module whose ``__getattr__`` imports what is asked for, or any object like that."""
+
+    class Lazy:
+        def __getattr__(self, name: str) -> object:
+            raise KeyError(name)
+
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            return [FIRMWARE]
+
+    installed.plugin("lazy", Lazy())
+    plugins = installed.load()
+    assert plugins.problems == []
+    assert list(plugins.products()) == ["firmware"]
+
+
+def test_a_plugin_that_cannot_be_kept_in_a_set_is_set_aside(installed: Installed) -> None:
+    @dataclass
+    class Value:
+        product: Product
+
+        @hookimpl
+        def eportal_products(self) -> list[Product]:
+            return [self.product]
+
+    installed.plugin("firmware", PatchsetPlugin(PatchsetSpec(FIRMWARE, r"F\d+", "firmware")))
+    installed.plugin("value", Value(Product("other", "other", "Other")))
+    plugins = installed.load()
+    (bad,) = plugins.problems
+    assert (bad.name, "unhashable" in bad.problem) == ("value", True)
+    assert list(plugins.products()) == ["firmware"]
+
+
+def test_a_plugin_of_two_names_works_under_the_first(installed: Installed) -> None:
+    plugin = PatchsetPlugin(PatchsetSpec(FIRMWARE, r"F\d+", "firmware"))
+    installed.plugin("firmware", plugin)
+    installed.plugin("other", plugin)
+    plugins = installed.load()
+    (bad,) = plugins.problems
+    assert bad.name == "other"
+    assert list(plugins.products()) == ["firmware"]
 
 
 def test_a_plugin_that_asks_for_an_unknown_argument_is_set_aside(installed: Installed) -> None:
@@ -280,6 +359,37 @@ def test_a_plugin_that_brings_something_else_is_named(installed: Installed, kind
     ask = {"Setting": plugins.settings, "Product": plugins.products}[kind]
     with pytest.raises(PluginError, match=f"Plugin other answers {hook} with no list of {kind}"):
         ask()
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "kind", "ask"),
+    [
+        ("eportal_storage", Tree("firmware", "firmware"), "Tree", Portal.trees),
+        ("eportal_jobs", Job("tidy", 60, str), "Job", all_jobs),
+        ("eportal_routes", Route("/admin/fw", PlainTextResponse), "BaseRoute", admin_app),
+        ("eportal_agent_routes", ["/fw"], "BaseRoute", agent_app),
+        ("eportal_navigation", Page("Firmware", "/admin/fw"), "Page", navigation),
+        ("eportal_views", ["/fw"], "View", admin_app),
+        ("eportal_settings_pages", ["/fw"], "SettingsPage", admin_app),
+        ("eportal_carried", 7, "Carried", all_carried),
+    ],
+)
+def test_a_plugin_that_answers_something_else_is_named(
+    installed: Installed,
+    data_dir: Path,
+    hook: str,
+    answer: object,
+    kind: str,
+    ask: Callable[[Portal], object],
+) -> None:
+    def answers(portal: Portal) -> object:
+        return answer
+
+    plugin = ModuleType("eportal_other")
+    setattr(plugin, hook, hookimpl(answers))
+    installed.plugin("other", plugin)
+    with pytest.raises(PluginError, match=f"Plugin other answers {hook} with no list of {kind}"):
+        ask(opened(installed.load(), data_dir))
 
 
 def test_a_check_that_fails_is_a_finding(installed: Installed, data_dir: Path) -> None:

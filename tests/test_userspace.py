@@ -16,8 +16,9 @@ import requests
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from eportal_core.errors import StorageError
 from eportal_core.models import MAIN, Patchset
-from eportal_core.operations import feeds, keys, patchsets
+from eportal_core.operations import feeds, keys, missing, patchsets
 from eportal_core.patchsets.pack import pack
 from eportal_core.patchsets.spec import PatchsetSpec
 from eportal_core.portal import Portal
@@ -341,6 +342,23 @@ def test_a_link_instead_of_a_folder_is_a_fault(portal: Portal, tmp_path: Path, p
     folder.symlink_to(tmp_path / "elsewhere")
     (fault,) = store.faults(patchset)
     assert fault == f"{folder} is no folder"
+
+
+@pytest.mark.parametrize("elsewhere", ["var/elsewhere", "elsewhere"])
+def test_what_is_behind_a_link_is_not_put_in_order(
+    portal: Portal, tmp_path: Path, elsewhere: str
+) -> None:
+    target = "ab" * 20
+    deployed(portal, pack_ready(tmp_path, OLDER, {target: OLD}))
+    store, patchset = portal.stores()[LIBCARE.name], Patchset.get_by_id(f"libcare/{OLDER}")
+    folder = store.tree / target
+    folder.rename(tmp_path / elsewhere)
+    folder.symlink_to(tmp_path / elsewhere)
+    with pytest.raises(StorageError, match="is a link, and no folder of a target: remove it"):
+        missing.download_missing(portal, LIBCARE)
+    folder.unlink()
+    missing.download_missing(portal, LIBCARE)
+    assert not list(store.faults(patchset))
 
 
 def test_a_bundle_is_a_static_file_to_http(

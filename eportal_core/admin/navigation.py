@@ -25,7 +25,7 @@ def below_admin(portal: Portal, hook: str, kind: str) -> list[Page]:
     """
     owners: dict[str, str] = {}
     pages: list[Page] = []
-    for plugin, brought in portal.plugins.each(hook, portal=portal):
+    for plugin, brought in portal.plugins.lists(hook, Page, portal=portal):
         for page in brought:
             if not page.path.startswith("/admin/"):
                 raise PluginError(

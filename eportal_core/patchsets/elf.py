@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from io import BytesIO
-from itertools import chain, islice
 from pathlib import Path
 
 from eportal_core.errors import ArchiveError
 from eportal_core.storage import disk_errors
 
 _MAGIC = b"\x7fELF"
-#: Notes that are looked at: files have a handful, and a hostile one a million in a few megabytes.
-_NOTES = 10_000
+#: Bytes of notes that one segment may have: an honest one has some hundred, and the library takes
+#: seconds for each megabyte of a hostile one.
+_NOTES_MAX = 1 << 18
 
 
 def is_elf(path: Path) -> bool:
@@ -41,15 +41,18 @@ def read_build_id(path: Path) -> str:
     with disk_errors(path):
         content = BytesIO(path.read_bytes())
     try:
-        segments = ELFFile(content).iter_segments()
-        notes = (each.iter_notes() for each in segments if isinstance(each, NoteSegment))
-        for note in islice(chain.from_iterable(notes), _NOTES):
-            if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
-                build_id = str(note["n_desc"])
-                # The library takes what there is of a note that ends after the file does.
-                if len(build_id) != 2 * note["n_descsz"]:
-                    raise ValueError("its build-id is cut off")
-                return build_id
+        for segment in ELFFile(content).iter_segments():
+            if not isinstance(segment, NoteSegment):
+                continue
+            if segment["p_filesz"] > _NOTES_MAX:
+                raise ValueError(f"it has {segment['p_filesz']} bytes of notes")
+            for note in segment.iter_notes():
+                if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                    build_id = str(note["n_desc"])
+                    # The library takes what there is of a note that ends after the file does.
+                    if len(build_id) != 2 * note["n_descsz"]:
+                        raise ValueError("its build-id is cut off")
+                    return build_id
     except (*lies, ValueError) as error:
         raise ArchiveError(f"{path} cannot be read as an ELF file: {error}.") from None
     raise ArchiveError(f"{path} has no build-id; link it with --build-id.")

@@ -106,8 +106,14 @@ class PatchsetSpec:
         """
         match = re.search(r"(\d{8})_(\d+)", name)
         if match is None:
-            return re.sub(r"\d+", lambda digits: digits[0].zfill(10), name)
+            return f"{re.sub(r'[0-9]+', _numbered, name)} {name}"
         date, number = match.groups()
         if not "01" <= date[4:6] <= "12":
             date = date[4:] + date[2:4] + date[:2]
         return f"{date}.{int(number):010d}"
+
+
+def _numbered(digits: re.Match[str]) -> str:
+    """A text that sorts as the number does: how long it is, then itself."""
+    number = digits[0].lstrip("0")
+    return f"{len(number):03d}{number}"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eportal_core.errors import ArchiveError
+from eportal_core.errors import ArchiveError, StorageError
 from eportal_core.models import Level, Patchset, of_product
 from eportal_core.patchsets.bundle import bundle_fault, bundle_name, write_bundle
 from eportal_core.patchsets.description import META_SUFFIX, describes
@@ -78,12 +78,17 @@ class PatchsetStore:
 
         Raises:
             ArchiveError: a level is published already with other bytes.
+            StorageError: there is a link where the folder of a target should be.
         """
         fresh = [
             (target, entry)
             for target, entry in manifest.targets.items()
             if not self._is_published(target, entry)
         ]
+        for target, _ in fresh:
+            # What is put behind it would be a fault again: see _level_faults.
+            if (folder := self.tree / target).is_symlink():
+                raise StorageError(f"{folder} is a link, and no folder of a target: remove it.")
         if self.spec.userspace:
             for target, entry in fresh:
                 level = content / target / str(entry.level)

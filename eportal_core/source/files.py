@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,13 +34,13 @@ class Opened:
         raise NotImplementedError
 
     def read(self, path: str, limit: int) -> bytes:
-        data = b""
+        data = bytearray()
         with self.opened(path) as file:
             while piece := self._piece(file, limit + 1 - len(data), path):
                 data += piece
         if len(data) > limit:
             raise WrongBytes(f"{self}/{path} is longer than {limit} bytes.")
-        return data
+        return bytes(data)
 
     def fetch(
         self, path: str, to: Path, size: int, sha256: str, progress: Progress | None = None
@@ -145,10 +145,16 @@ class OfPlugin(Opened):
             raise _unreadable(f"{self}/{path}", error) from error
         if file is None:
             raise UpstreamError(f"No plugin knows how to read {self}.")
-        with closing(file):
+        try:
             yield file
+        finally:
+            # What was read counts; what a plugin answers may be closed badly, or not at all.
+            with suppress(Exception):
+                file.close()
 
 
 def _unreadable(name: str, error: Exception) -> UpstreamError:
     reason = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
-    return UpstreamError(f"{name} cannot be read: {reason}.")
+    # A plugin may quote what a server said.
+    said = "".join(filter(str.isprintable, " ".join(reason.split())))
+    return UpstreamError(f"{name} cannot be read: {said}.")

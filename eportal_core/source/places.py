@@ -23,8 +23,8 @@ from eportal_core.portal import Portal
 from eportal_core.source.files import SETTING, Folder, OfPlugin, Progress
 
 _LOCAL = re.compile(r"file:(//(localhost)?)?/", re.IGNORECASE)
-#: What a plugin may know. Source: RFC 3986, 3.1; no user name, which has a setting of its own.
-_OTHER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[!-?A-~]+")
+#: What a plugin may know. Source: RFC 3986, 3.1. No user name, ? or #: secrets have settings.
+_OTHER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[!-\"$->A-~]+")
 
 
 class Place(Protocol):
@@ -62,9 +62,10 @@ def place_of(url: str, portal: Portal) -> Place:
     folder = unquote(_LOCAL.sub("/", url)) if _LOCAL.match(url) else url
     if folder.startswith("/"):
         return Folder(Path(folder))
-    if url.partition("://")[0].lower() in ("http", "https"):
+    scheme = url.partition(":")[0].lower()
+    if scheme in ("http", "https"):
         return Web(http.check_address(url, SETTING), portal.config)
-    if _OTHER.fullmatch(url) and portal.plugins.implementing("eportal_fetch"):
+    if scheme != "file" and _OTHER.fullmatch(url) and portal.plugins.implementing("eportal_fetch"):
         return OfPlugin(portal, url)
     raise InvalidValue(
         f"{SETTING} must be an address such as https://patches.example.com, or the absolute "

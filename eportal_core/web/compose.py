@@ -28,7 +28,7 @@ def compose(
     routes = list(own)
     for route in own:
         _claim(owners, THE_CORE, route)
-    for plugin, brought in portal.plugins.each(hook, portal=portal):
+    for plugin, brought in portal.plugins.lists(hook, BaseRoute, portal=portal):
         for route in brought:
             path = getattr(route, "path", "") or "/"
             if not f"{path}/".startswith(f"{below}/"):

@@ -43,7 +43,7 @@ def all_views(portal: Portal, own: Sequence[View]) -> Brought:
     for plugin, view in views_of_plugins(portal):
         claim(owners, plugin, _page(view))
         views.append(view)
-    for plugin, brought in portal.plugins.each("eportal_views", portal=portal):
+    for plugin, brought in portal.plugins.lists("eportal_views", View, portal=portal):
         for view in brought:
             claim(owners, plugin, _page(view))
             views.append(view)

@@ -62,7 +62,7 @@ def show_api(visit: Visit) -> Response:
 
 
 def _guides(visit: Visit) -> list[Guide]:
-    brought = visit.portal.plugins.each("eportal_guides", portal=visit.portal)
+    brought = visit.portal.plugins.lists("eportal_guides", Guide, portal=visit.portal)
     found = [guide for _, guides in brought for guide in guides]
     return sorted(found, key=lambda guide: (guide.order, guide.title.casefold()))
 

@@ -29,7 +29,9 @@ def pages_of_plugins(portal: Portal) -> list[tuple[str, SettingsPage]]:
     """
     owners = {f"settings page {SOURCE}": THE_CORE, "settings page 'Patch source'": THE_CORE}
     found: list[tuple[str, SettingsPage]] = []
-    for plugin, pages in portal.plugins.each("eportal_settings_pages", portal=portal):
+    for plugin, pages in portal.plugins.lists(
+        "eportal_settings_pages", SettingsPage, portal=portal
+    ):
         for page in pages:
             if not _WORD.fullmatch(page.path.removeprefix(FOLDER)):
                 raise PluginError(

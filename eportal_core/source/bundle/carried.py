@@ -84,7 +84,7 @@ def all_carried(portal: Portal) -> list[Carried]:
     """
     owners: dict[str, str] = {}
     found: list[Carried] = []
-    for plugin, brought in portal.plugins.each("eportal_carried", portal=portal):
+    for plugin, brought in portal.plugins.lists("eportal_carried", Carried, portal=portal):
         for carried in brought:
             if not re.fullmatch(ID, id_of(carried)):
                 raise PluginError(f"Plugin {plugin} carries {id_of(carried)!r}, which is no name.")

@@ -38,7 +38,7 @@ register() {
 # The release of AlmaLinux and its kin, such as 9.6; empty when the machine does not tell.
 own_release() {
     file=$root/etc/os-release
-    [ ! -f "$file" ] || sed -n 's/^VERSION_ID="\{0,1\}\([0-9.]*\)"\{0,1\}$/\1/p' "$file" | head -n 1
+    [ ! -f "$file" ] || sed -n "s/^VERSION_ID=[\"']\{0,1\}\([0-9.]*\)[\"']\{0,1\}\$/\1/p" "$file" | head -n 1
 }
 
 # Whether a path names no architecture but this machine's, and no other release: almalinux9 is any 9.

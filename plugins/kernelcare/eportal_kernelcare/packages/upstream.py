@@ -110,9 +110,7 @@ class Upstream:
                 else:
                     if _is_page(path, place, headers):
                         place.unlink()
-                        raise UpstreamError(
-                            f"The upstream sends a web page instead of {path}.", answered=200
-                        )
+                        raise UpstreamError(f"The upstream sends a web page instead of {path}.")
                     return headers
 
     @contextmanager
@@ -144,11 +142,14 @@ class Upstream:
 def _is_page(path: str, came: Path, headers: Mapping[str, str]) -> bool:
     """Whether it asks to log in, or says sorry: that must not replace a file of the repository.
 
-    A package is none by its type alone; some servers have that type for names without an ending.
+    What is of that type is no package. Names without an ending have it on some servers whatever
+    they are: there the first bytes tell.
     """
     if not headers.get("Content-Type", "").startswith("text/html"):
         return False
-    if is_final(path) or path.endswith((".html", ".htm")):
-        return is_final(path)
+    if is_final(path):
+        return True
+    if path.endswith((".html", ".htm")):
+        return False
     with came.open("rb") as file:
         return file.read(_START).lstrip(_BLANK).lower().startswith(_PAGES)
