@@ -146,7 +146,8 @@ def eportal_deploy(portal: Portal, product: str, archive: Path) -> Release | Non
 
     Stops at the first answer; a plugin answers for its own products and returns None for others.
     Called under the storage lock; the caller makes the release visible in one transaction. What
-    was published without becoming visible is swept away (``Storage.journal``).
+    the journal names and no patchset owns is swept away by the next deploy or unroll, and when the
+    portal starts.
 
     Raises:
         ArchiveError: the archive is refused.
@@ -163,13 +164,16 @@ def eportal_unroll(
     Stops at the first answer; a plugin answers for its own products and returns None for others,
     and without ``delete`` the answer may be empty. Called under the storage lock, before the
     transaction, and removes nothing: after the transaction the caller removes what the answer
-    names and no other patchset owns. An exception keeps everything as it was.
+    names and no other patchset owns; what it does not name stays. An exception keeps everything as
+    it was.
     """
 
 
 @hookspec
 def eportal_carried(portal: Portal) -> Sequence[Carried]:
-    """What bundles for portals without a network carry of the plugin's products, besides patchsets.
+    """What bundles for portals without a network carry of the plugin's products.
+
+    Patchsets made of archives are carried without it, and no others.
 
     Asks every plugin when a bundle is made or applied, and for a receipt. An exception stops that
     before anything is done. A product and name that is taken stops it too.

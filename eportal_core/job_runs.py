@@ -59,8 +59,10 @@ def run(job: Job, data_dir: Path) -> str:
             _keep(job.name, ended=now(), ok=False, result=_bounded(sentence))
             log.exception("%s failed", job.name)
             raise PortalError(f"{sentence}.") from error
-        _keep(job.name, ended=now(), ok=True, result=_bounded(done))
-        return done
+        # A plugin's job may forget to tell.
+        told = "" if done is None else str(done)
+        _keep(job.name, ended=now(), ok=True, result=_bounded(told))
+        return told
 
 
 def plan(job: Job, wait: float) -> None:

@@ -103,7 +103,14 @@ class Storage:
         return folder
 
     def journal(self, workspace: Path, entries: Sequence[Entry]) -> None:
-        """Name, durably, what is about to appear or to go; call it under ``exclusive``."""
+        """Name, durably, what is about to appear or to go; call it under ``exclusive``.
+
+        Raises:
+            StorageError: a path leads out of the patches directory.
+        """
+        for entry in entries:
+            for path in entry.paths:
+                self._check_below(self.patches_dir / path)
         write_file(workspace / _JOURNAL, msgspec.json.encode(entries))
         sync_folder(self.staging)
 
@@ -112,14 +119,28 @@ class Storage:
 
         What is there trades places with it in one step. It is damaged, or nobody's: the disk lost
         a journal, or the database.
+
+        Raises:
+            StorageError: ``place`` leads out of the patches directory.
         """
-        if not os.path.lexists(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            source.rename(place)
-        elif self._is_inside(place):
+        self._check_below(place)
+        if not self._is_inside(place):
+            raise StorageError(f"{place} leads out of the patches directory by a link.")
+        if os.path.lexists(place):
             exchange(source, place)
         else:
-            raise StorageError(f"{place} leads out of the patches directory by a link.")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(place)
+
+    def unowned(self) -> list[Entry]:
+        """What journals name and nothing owns: the end of ``exclusive`` removes it."""
+        return [
+            entry
+            for workspace in self.staging.iterdir()
+            if is_folder(workspace)
+            for entry in _read_journal(workspace / _JOURNAL)
+            if not self.is_known(entry)
+        ]
 
     def _sweep(self) -> None:
         for workspace in self.staging.iterdir():
@@ -133,6 +154,10 @@ class Storage:
                     # What is gone may not come back once nothing names it any more.
                     sync_tree(self.patches_dir)
                 shutil.rmtree(workspace)
+
+    def _check_below(self, path: Path) -> None:
+        if ".." in path.parts or not path.is_relative_to(self.patches_dir):
+            raise StorageError(f"{path} leads out of the patches directory.")
 
     def _is_inside(self, path: Path) -> bool:
         return path.parent.resolve().is_relative_to(self.patches_dir.resolve())

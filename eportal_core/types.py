@@ -47,9 +47,10 @@ class Product:
 
 @dataclass(frozen=True)
 class ReleasedLevel:
-    """What a release brings for one target; ``digest`` names the bytes (``Target.digest``).
+    """What a release brings for one target.
 
-    distro, uname, name: of what the target is, as far as it is known (``manifest.Target``).
+    digest: another one whenever the bytes are; a SHA-256 in hex will do. distro, uname, name: of
+    what the target is, as far as it is known.
     """
 
     target: str
@@ -65,7 +66,7 @@ class Release:
     """A patchset as a plugin's deploy hook published it, ready to be made visible.
 
     position: sorts the patchsets of a product, oldest first. released: as the upstream says it.
-    archive: file name in ``arch/``, empty when files come when asked for. sha256: of the archive.
+    archive: file name in ``arch/``, empty when none is kept there. sha256: of the archive.
     size: bytes of its content.
     """
 

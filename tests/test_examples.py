@@ -198,12 +198,12 @@ def test_agents_fetch_firmware_with_a_key_that_has_it(portal: Served) -> None:
     }
     for path, text in answers.items():
         url = f"{portal.url}{path}"
-        got = requests.get(url, auth=(nas, ""), timeout=10)
+        got = requests.get(url, auth=(nas, ""), timeout=60)
         assert (got.status_code, got.text) == (200, text), path
-        assert requests.get(url, auth=(web, ""), timeout=10).status_code == 403
-        assert requests.get(url, timeout=10).status_code == 401
+        assert requests.get(url, auth=(web, ""), timeout=60).status_code == 403
+        assert requests.get(url, timeout=60).status_code == 401
     for path in ("/fw/nic-x1/4/image.bin", "/fw/nic-x1/1/other.bin", "/fw/nic-x2/latest"):
-        assert requests.get(f"{portal.url}{path}", auth=(nas, ""), timeout=10).status_code == 404
+        assert requests.get(f"{portal.url}{path}", auth=(nas, ""), timeout=60).status_code == 404
 
 
 def test_the_page_is_for_users_of_the_file(portal: Served) -> None:
@@ -211,21 +211,21 @@ def test_the_page_is_for_users_of_the_file(portal: Served) -> None:
     anna = ("anna", PASSWORD.encode())
     for url in (page, whoami):
         for wrong in (None, ("anna", "wrong"), ("anna", ""), ("bert", PASSWORD.encode())):
-            got = requests.get(url, auth=wrong, timeout=10)
+            got = requests.get(url, auth=wrong, timeout=60)
             assert got.status_code == 401, wrong
             assert got.headers["www-authenticate"] == 'Basic realm="ePortal"'
             assert "nic" not in got.text
-    shown = requests.get(page, auth=anna, timeout=10)
+    shown = requests.get(page, auth=anna, timeout=60)
     assert shown.status_code == 200
     assert "&lt;script&gt;X1&lt;/script&gt;<br>ssd-9" in shown.text
     assert "<script" not in shown.text
-    assert requests.get(whoami, auth=anna, timeout=10).json() == {
+    assert requests.get(whoami, auth=anna, timeout=60).json() == {
         "username": "anna",
         "backend": "file",
         "readonly": True,
         "means": "password",
     }
-    index = requests.get(f"{portal.url}/admin/", timeout=10).text
+    index = requests.get(f"{portal.url}/admin/", timeout=60).text
     assert '<a href="/admin/firmware">Firmware</a>' in index
 
 
@@ -250,7 +250,7 @@ def test_only_whole_lines_of_a_private_file_let_anybody_in(portal: Served, users
         fresh = next(names)
         users.write_text(text.replace("anna", fresh))
         url = f"{portal.url}/admin/api/whoami"
-        return requests.get(url, auth=(fresh, PASSWORD.encode()), timeout=10)
+        return requests.get(url, auth=(fresh, PASSWORD.encode()), timeout=60)
 
     assert asked(f"# users\n\nbert\n{line}\n").json()["readonly"] is True
     assert asked(f"{name}:admin:{salt}:{key}").json()["readonly"] is False

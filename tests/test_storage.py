@@ -6,10 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from eportal_core.agent import files
+from eportal_core.errors import StorageError
 from eportal_core.operations import keys, patchsets
 from eportal_core.portal import Portal
 from eportal_core.storage import Entry, Storage
@@ -231,7 +233,7 @@ def test_no_link_leads_a_deploy_out_of_the_patches_directory(
     (outside / "1" / "kpatch.bin").write_bytes(b"precious")
     outcome = run(data_dir, "kcare", "deploy", first)
     assert outcome.returncode == 1
-    assert f"resources/{WEB}/1 leads out of the patches directory by a link." in outcome.output
+    assert f"resources/{WEB} is a link, and no folder of a target: remove it." in outcome.output
     assert (outside / "1" / "kpatch.bin").read_bytes() == b"precious"
 
 
@@ -250,9 +252,13 @@ def test_a_journal_names_nothing_outside_the_patches_directory(path: str, storag
     outside = storage.data_dir.with_name("outside")
     outside.mkdir()
     named = str(outside) if path.startswith("/") else path
-    workspace = storage.workspace()
-    storage.journal(workspace, [Entry(f"kernel/{NAME}", [named])])
+    workspace, entry = storage.workspace(), Entry(f"kernel/{NAME}", [named])
+    with pytest.raises(StorageError, match="leads out of the patches directory"):
+        storage.journal(workspace, [entry])
+    # Nor does one that somebody else wrote.
+    (workspace / "journal.json").write_bytes(msgspec.json.encode([entry]))
     storage.sweep()
+    assert not workspace.exists()
     assert outside.is_dir()
 
 

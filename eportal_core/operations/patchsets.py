@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from eportal_core import db
-from eportal_core.errors import ArchiveError, Conflict, InvalidValue, NotFound
+from eportal_core.errors import ArchiveError, Conflict, InvalidValue, NotFound, PluginError
 from eportal_core.models import (
     DISABLED,
     ENABLED,
@@ -23,6 +23,7 @@ from eportal_core.models import (
 from eportal_core.operations import feeds, offers
 from eportal_core.operations.names import is_plain, told
 from eportal_core.operations.states import others, set_state, states_in, tell
+from eportal_core.patchsets.spec import SAFE_SEGMENT
 from eportal_core.portal import Portal
 from eportal_core.types import Event, Product, Release
 
@@ -62,7 +63,7 @@ def deploy(
         with db.database.atomic():
             if enable:
                 offers.refuse_blocked(product, release.name)
-            patchset = _store(product, release)
+            patchset = _store(portal, product, release)
             rows = states_in(product.name, feeds.get(feed).name)
             changed = set_state([patchset], feed, state, rows)
     tell(portal, changed, [patchset], feed, state)
@@ -84,7 +85,7 @@ def receive(portal: Portal, product: Product, archive: Path, sha256: str) -> Pat
         if release.sha256 != sha256:
             raise ArchiveError(f"{archive.name} has other bytes than its sha256 says.")
         with db.database.atomic():
-            return _store(product, release)
+            return _store(portal, product, release)
 
 
 def enable(portal: Portal, product: Product, name: str, feed: str) -> None:
@@ -301,12 +302,32 @@ def _published(portal: Portal, product: Product, archive: Path) -> Release:
         "eportal_deploy", portal=portal, product=product.name, archive=archive
     )
     if release is None:
-        raise InvalidValue(f"{product.title} is not made of archives.")
+        raise InvalidValue(f"No plugin deploys {product.title}.")
+    if not isinstance(release, Release) or not SAFE_SEGMENT.fullmatch(release.name):
+        raise PluginError(
+            f"The plugin of {product.title} answers eportal_deploy with what is no Release, or "
+            f"one whose name is no word."
+        )
     return release
 
 
-def _store(product: Product, release: Release) -> Patchset:
-    """The patchset's row; its levels are rows too, in the same transaction."""
+def _store(portal: Portal, product: Product, release: Release) -> Patchset:
+    """The patchset's row; its levels are rows too, in the same transaction.
+
+    Raises:
+        PluginError: what was published is not what the release has, and would be swept away.
+    """
+    patchset = _row(product, release)
+    for entry in portal.storage.unowned():
+        of_target = f", level {entry.level} of {entry.target}" if entry.target else ""
+        raise PluginError(
+            f"The plugin of {product.title} journalled {entry.patchset}{of_target}, and its "
+            f"release is {patchset.id} without that; nothing of it is kept."
+        )
+    return patchset
+
+
+def _row(product: Product, release: Release) -> Patchset:
     key = Patchset.key(product.name, release.name)
     known = Patchset.get_or_none(id=key)
     if known is not None:

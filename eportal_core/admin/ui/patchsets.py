@@ -60,10 +60,11 @@ class Cell:
 
 def show(visit: Visit) -> Response:
     product = product_of(visit.portal, visit.text("command"))
-    if product.name not in visit.portal.stores():
-        return visit.page("patchsets_none.html", title=product.title, product=product)
     asked = visit.arguments(_Asked)
     listed = queries.patchsets(visit.portal, product, unavailable=asked.unavailable)[::-1]
+    of_archives = product.name in visit.portal.stores()
+    if not of_archives and not listed:
+        return visit.page("patchsets_none.html", title=product.title, product=product)
     running = usage.running() if product.checkin else {}
     rows = [row for row in listed if _is_wanted(product, row, asked, running)]
     pages = max(1, -(-len(rows) // PER_PAGE))
@@ -84,6 +85,7 @@ def show(visit: Visit) -> Response:
         product=product,
         path=path_of(product),
         asked=asked,
+        of_archives=of_archives,
         feeds=feeds,
         rows=shown,
         total=len(rows),
