@@ -105,6 +105,18 @@ def test_what_the_page_tells_deploys_and_takes_back(portal: Portal, cert: Path) 
     assert not [path for path in portal.storage.staging.iterdir() if path.is_dir()]
 
 
+def test_what_the_page_tells_publishes_no_other_bytes_for_a_level(
+    portal: Portal, cert: Path
+) -> None:
+    patchsets.deploy(portal, CERTS, cert)
+    patchsets.deploy(portal, CERTS, cert)
+    cert.write_text("another certificate")
+    with pytest.raises(ArchiveError, match="published already with other bytes"):
+        patchsets.deploy(portal, CERTS, cert)
+    place = portal.config.patches_dir / "certs/root-ca/2.pem"
+    assert place.read_text() == "a certificate"
+
+
 def test_its_page_lists_what_there_is(portal: Portal, cert: Path) -> None:
     users.add(portal, "anna", PASSWORD)
     with TestClient(admin_app(portal)) as client:
@@ -119,6 +131,8 @@ def test_its_page_lists_what_there_is(portal: Portal, cert: Path) -> None:
 
 LEVEL = ReleasedLevel("root-ca", 2, "digest")
 RELEASE = Release("root-ca.2", "000000002", (LEVEL,))
+NUMBER: Any = 7
+NUMBERED = Release(NUMBER, "1", ())
 PATH = "certs/root-ca/2.pem"
 
 
@@ -132,8 +146,18 @@ PATH = "certs/root-ca/2.pem"
         (Entry("certs/root-ca.2", ["certs/../../out.pem"]), RELEASE, StorageError, "leads out of"),
         (Entry("certs/root-ca.2", [PATH]), ("root-ca.2",), PluginError, "is no Release"),
         (Entry("certs/a", [PATH]), Release("../a b", "1", ()), PluginError, "name is no word"),
+        (Entry("certs/a", [PATH]), NUMBERED, PluginError, "name is no word"),
     ],
-    ids=["no product", "another", "another level", "outside", "around", "no release", "name"],
+    ids=[
+        "no product",
+        "another",
+        "another level",
+        "outside",
+        "around",
+        "no release",
+        "name",
+        "number",
+    ],
 )
 def test_a_deploy_that_contradicts_itself_is_refused_and_leaves_nothing(
     installed: Installed,

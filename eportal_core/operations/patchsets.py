@@ -303,7 +303,11 @@ def _published(portal: Portal, product: Product, archive: Path) -> Release:
     )
     if release is None:
         raise InvalidValue(f"No plugin deploys {product.title}.")
-    if not isinstance(release, Release) or not SAFE_SEGMENT.fullmatch(release.name):
+    if not (
+        isinstance(release, Release)
+        and isinstance(release.name, str)
+        and SAFE_SEGMENT.fullmatch(release.name)
+    ):
         raise PluginError(
             f"The plugin of {product.title} answers eportal_deploy with what is no Release, or "
             f"one whose name is no word."
